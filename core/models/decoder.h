@@ -14,8 +14,8 @@ namespace graft {
 
 /// What all layers of one forward share.
 struct DecoderContext {
-  at::Tensor cos, sin;      // [1 or B, T, D]
-  at::Tensor mask;          // [B, 1, 1, S] bool, true: a real token; undefined if none is padding
+  at::Tensor cos = {}, sin = {};  // [1 or B, T, D]
+  at::Tensor mask = {};  // [B, 1, 1, S] bool, true: a real token; undefined if none is padding
   KVCache* cache = nullptr; // null: no past
   bool fused_attention = true;
 };

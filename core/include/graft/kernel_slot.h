@@ -70,8 +70,8 @@ class KernelSlot {
   KernelSlot& operator=(const KernelSlot&) = delete;
 
   /// Runs the bound kernel on the contract's inputs that are not weights, in the contract's order, or else `own()`. The
-  /// result is own()'s type: a Tensor, or a std::tuple of as many tensors as the contract has outputs (without saved
-  /// ones). Throws Error(plugin) if the kernel fails and use_fallback is false.
+  /// result is own()'s type: a Tensor, a std::tuple of as many tensors as the contract has outputs (without saved
+  /// ones), or void for a contract whose results are inout. Throws Error(plugin) if the kernel fails and use_fallback is false.
   template <class Own>
   auto operator()(std::initializer_list<TensorArg> inputs, Own&& own) const {
     using Result = decltype(own());
@@ -80,7 +80,7 @@ class KernelSlot {
     if (!run(inputs, outputs.data(), outputs.size())) return own();
     if constexpr (std::is_same_v<Result, at::Tensor>) {
       return std::move(outputs[0]);
-    } else {
+    } else if constexpr (!std::is_void_v<Result>) {
       return std::apply([](auto&... tensors) { return Result(std::move(tensors)...); }, outputs);
     }
   }
@@ -90,7 +90,9 @@ class KernelSlot {
  private:
   template <class Result>
   static constexpr size_t output_count() {
-    if constexpr (std::is_same_v<Result, at::Tensor>) {
+    if constexpr (std::is_void_v<Result>) {
+      return 0;
+    } else if constexpr (std::is_same_v<Result, at::Tensor>) {
       return 1;
     } else {
       return std::tuple_size_v<Result>;
