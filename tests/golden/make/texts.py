@@ -54,3 +54,15 @@ def with_specials(start, end, stop):
 
 TEXTS = (LANGUAGES + EMOJI_AND_MARKS + WHITESPACE + DIGITS + CODE + ODDITIES
          + with_specials("<|im_start|>", "<|im_end|>", "<|endoftext|>"))
+
+# English to train the tiny tokenizers on, so that common words become tokens as in a real vocabulary.
+ENGLISH = [
+    "The lighthouse keeper climbed the stairs every evening, lit the lamp, and wrote down the weather in a small book.",
+    "One morning, after a storm, he found a bottle in the sand. There was a message in the bottle, and the message was for him.",
+    "A kernel is a function that runs on a device; a layer is the place in a model where the kernel is called.",
+    "You are a helpful assistant. Answer the question of the user in one word, and think before you answer.",
+    "It is what it is: the theory of the thing, the sum of the parts, the state of the art and the rest of the story.",
+    "They say that there are three kinds of people, those who can count and those who can't; we've counted them, and we'll count again.",
+    "system user assistant tool function name arguments content role message answer question thought thinking",
+    "if else for while return int float double const auto std string vector import from class def self None True False",
+] * 3
