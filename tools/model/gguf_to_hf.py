@@ -156,6 +156,8 @@ def tokenizer(tokens, special, merges):
 
 def tokenizer_config(metadata, tokens, special):
     named = lambda key: tokens[metadata[f"tokenizer.ggml.{key}_token_id"]]
+    # PreTrainedTokenizerFast reads tokenizer.json as it stands. The GPT2Tokenizer that SmolLM2's publisher names is
+    # rebuilt from vocabulary and merges by transformers 5, which loses the split of digits.
     return {
         "add_prefix_space": metadata["tokenizer.ggml.add_space_prefix"],
         "added_tokens_decoder": {str(index): added_token(tokens[index]) for index in special},
@@ -166,7 +168,7 @@ def tokenizer_config(metadata, tokens, special):
         "eos_token": named("eos"),
         "model_max_length": metadata["llama.context_length"],
         "pad_token": named("padding"),
-        "tokenizer_class": "GPT2Tokenizer",
+        "tokenizer_class": "PreTrainedTokenizerFast",
         "unk_token": named("unknown"),
     }
 

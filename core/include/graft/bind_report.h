@@ -18,18 +18,18 @@ enum class LayerState {
 std::string_view name(LayerState state);
 
 struct LayerReport {
-  std::string layer;       // "RMSNorm"
-  std::string module;      // "model.layers.0.input_layernorm"
+  std::string layer = {};  // "RMSNorm"
+  std::string module = {}; // "model.layers.0.input_layernorm"
   LayerState state = LayerState::own;
-  std::string reference;   // as mapped: "graft-kernels/norm:RMSNorm"
-  std::string repo;        // "graft-kernels/norm", or the absolute path of a local kernel
-  std::string commit;      // 40 hex digits
-  std::string variant;     // "graft1-cpu-x86_64-linux-x86_64_v3"
-  std::string entry;       // "RMSNorm"
-  std::string digest;      // "sha256:…" of the library that was loaded
-  std::string trust;       // "trusted", "local", "allowed" …
-  std::string covered_by;  // a module whose own kernel does this layer's work as well
-  std::string reason;      // why not bound, or what to know about it
+  std::string reference = {}; // as mapped: "graft-kernels/norm:RMSNorm"
+  std::string repo = {};   // "graft-kernels/norm", or the absolute path of a local kernel
+  std::string commit = {}; // 40 hex digits
+  std::string variant = {}; // "graft1-cpu-x86_64-linux-x86_64_v3"
+  std::string entry = {};  // "RMSNorm"
+  std::string digest = {}; // "sha256:…" of the library that was loaded
+  std::string trust = {};  // "trusted", "local", "allowed" …
+  std::string covered_by = {}; // a module whose own kernel does this layer's work as well
+  std::string reason = {}; // why not bound, or what to know about it
 };
 
 struct BindReport {

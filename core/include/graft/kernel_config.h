@@ -5,7 +5,6 @@
 #include <map>
 #include <string>
 #include <utility>
-#include <vector>
 
 namespace graft {
 
@@ -42,11 +41,13 @@ class KernelConfig {
   /// Throws Error(invalid_argument) for a malformed reference, an unknown device, a layer named twice, or a local path
   /// without use_local_kernel.
   KernelConfig(std::initializer_list<Pair> layers, KernelConfigOptions options = {});
-  KernelConfig(std::vector<Pair> layers, KernelConfigOptions options = {});
 
   bool empty() const { return layers_.empty(); }
   const LayerMapping* find(const std::string& layer) const;
   const std::map<std::string, LayerMapping>& layers() const { return layers_; }
+
+  /// Maps one more layer; throws as the constructor does.
+  void add(Pair layer, const KernelConfigOptions& options = {});
 
   /// This config, with `other`'s layers put over it.
   KernelConfig with(const KernelConfig& other) const;
@@ -55,7 +56,6 @@ class KernelConfig {
   static const KernelConfig& defaults();
 
  private:
-  void add(Pair layer, const KernelConfigOptions& options);
   std::map<std::string, LayerMapping> layers_;
 };
 

@@ -18,6 +18,7 @@
 #include <memory>
 #include <string>
 #include <tuple>
+#include <type_traits>
 #include <utility>
 #include <variant>
 #include <vector>
@@ -43,13 +44,19 @@ class TensorArg {
 
 using AttributeValue = std::variant<bool, int64_t, double, std::string>;
 
+/// Where a weight is found: a parameter's path below the module ("gate_proj.weight"), or a tensor that the module shares
+/// with another one.
+using WeightSource = std::variant<std::string, at::Tensor>;
+
 struct KernelLayerOptions {
   /// The name that mappings use; default: the contract's without its version ("RMSNorm").
-  std::string layer;
+  std::string layer = {};
   /// The contract's attributes by name, fixed for the layer's life.
-  std::vector<std::pair<std::string, AttributeValue>> attributes;
-  /// The contract's weights, as (argument, parameter path below the module); default: a parameter of the same name.
-  std::vector<std::pair<std::string, std::string>> weights;
+  std::vector<std::pair<std::string, AttributeValue>> attributes = {};
+  /// The contract's weights, as (argument, parameter); default: the module's parameter of the same name.
+  std::vector<std::pair<std::string, WeightSource>> weights = {};
+  /// Modules below this one whose work a kernel in this slot does as well: {"gate_proj", "up_proj"}. For the report.
+  std::vector<std::string> covers = {};
 };
 
 /// A member of the module that registered it; it must not outlive the module. Calls are thread-safe, also while another
@@ -59,11 +66,12 @@ class KernelSlot {
   explicit KernelSlot(std::shared_ptr<SlotState> state);
   ~KernelSlot();
   KernelSlot(const KernelSlot& other);
+  KernelSlot(KernelSlot&& other) noexcept;
   KernelSlot& operator=(const KernelSlot&) = delete;
 
   /// Runs the bound kernel on the contract's inputs that are not weights, in the contract's order, or else `own()`. The
-  /// result is own()'s type: a Tensor, or a std::tuple of as many tensors as the contract has outputs (without saved
-  /// ones). Throws Error(plugin) if the kernel fails and use_fallback is false.
+  /// result is own()'s type: a Tensor, a std::tuple of as many tensors as the contract has outputs (without saved
+  /// ones), or void for a contract whose results are inout. Throws Error(plugin) if the kernel fails and use_fallback is false.
   template <class Own>
   auto operator()(std::initializer_list<TensorArg> inputs, Own&& own) const {
     using Result = decltype(own());
@@ -72,7 +80,7 @@ class KernelSlot {
     if (!run(inputs, outputs.data(), outputs.size())) return own();
     if constexpr (std::is_same_v<Result, at::Tensor>) {
       return std::move(outputs[0]);
-    } else {
+    } else if constexpr (!std::is_void_v<Result>) {
       return std::apply([](auto&... tensors) { return Result(std::move(tensors)...); }, outputs);
     }
   }
@@ -82,7 +90,9 @@ class KernelSlot {
  private:
   template <class Result>
   static constexpr size_t output_count() {
-    if constexpr (std::is_same_v<Result, at::Tensor>) {
+    if constexpr (std::is_void_v<Result>) {
+      return 0;
+    } else if constexpr (std::is_same_v<Result, at::Tensor>) {
       return 1;
     } else {
       return std::tuple_size_v<Result>;

@@ -5,9 +5,9 @@
 
 #include <optional>
 
-#include "bind_report.h"
-#include "kernel_config.h"
-#include "mode.h"
+#include "graft/bind_report.h"
+#include "graft/kernel_config.h"
+#include "graft/mode.h"
 
 namespace torch::nn {
 class Module;
@@ -32,6 +32,9 @@ struct KernelizeOptions {
 /// Per-layer failures are values in the report. Throws Error(invalid_argument) for options that contradict each other,
 /// and, with use_fallback = false, the first layer's Error. Safe while other threads run the module.
 BindReport kernelize(torch::nn::Module& module, const KernelizeOptions& options = {});
+
+/// What is in force now, without changing it: also says which kernels have failed since they were bound.
+BindReport kernel_report(const torch::nn::Module& module);
 
 /// Unbinds every layer of `module` and below.
 void unkernelize(torch::nn::Module& module);
