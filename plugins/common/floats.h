@@ -16,7 +16,7 @@ class Workspace {
  public:
   explicit Workspace(void* memory = nullptr) : memory_(static_cast<char*>(memory)) {}
   float* floats(size_t count) {
-    float* piece = reinterpret_cast<float*>(memory_ + used_);
+    float* piece = memory_ == nullptr ? nullptr : reinterpret_cast<float*>(memory_ + used_);
     used_ += (count * sizeof(float) + 63) / 64 * 64;
     return piece;
   }

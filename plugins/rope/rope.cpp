@@ -5,6 +5,7 @@
 #include <graft/plugin.hpp>
 
 #include "../common/dtype.h"
+#include "../common/heads.h"
 #include "../common/variant.h"
 
 namespace graft {
@@ -12,23 +13,6 @@ namespace {
 
 using namespace plugin;
 using namespace simd;
-
-// A tensor "B H T D" (or "B T D" with H taken as 1) whose last dimension is contiguous. A batch of 1 is
-// broadcast.
-template <class T>
-struct Heads {
-  T* data;
-  int64_t batch_stride, head_stride, token_stride;
-
-  explicit Heads(const Tensor& tensor)
-      : data(tensor.data<T>()),
-        batch_stride(tensor.size(0) == 1 ? 0 : tensor.stride(0)),
-        head_stride(tensor.ndim() == 4 ? tensor.stride(1) : 0),
-        token_stride(tensor.stride(-2)) {}
-  T* row(int64_t batch, int64_t head, int64_t token) const {
-    return data + batch * batch_stride + head * head_stride + token * token_stride;
-  }
-};
 
 template <class T>
 void rotate(const T* x, const T* cos, const T* sin, T* out, int64_t half) {
