@@ -4,9 +4,7 @@
 # Builds one variant of a kernel repo: ${GRAFT_REPOS_DIR}/<org>/<name>/build/<variant>/<name>.so, ready for `graft pack`.
 # Several calls with one REPO and different VARIANTs make up the repo. Version and license of a repo end up in its
 # metadata.json.
-if(NOT DEFINED GRAFT_REPOS_DIR)
-  set(GRAFT_REPOS_DIR ${CMAKE_BINARY_DIR}/repos)
-endif()
+set(GRAFT_REPOS_DIR ${CMAKE_BINARY_DIR}/repos CACHE PATH "Where graft_add_plugin lays out kernel repos")
 
 set(GRAFT_PLUGIN_EXPORTS ${CMAKE_CURRENT_LIST_DIR}/plugin.map)
 
