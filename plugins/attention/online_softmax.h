@@ -54,8 +54,8 @@ class OnlineSoftmax {
     const int64_t padded_count = (count + simd::kLanes - 1) / simd::kLanes * simd::kLanes;
     for (int64_t row = 0; row < rows_; ++row) {
       float* scores = scores_ + row * kKeysPerBlock;
-      std::fill(scores + count, scores + padded_count, kNothingSeen);
       if (softcap > 0) cap(scores, padded_count, softcap);
+      std::fill(scores + count, scores + padded_count, kNothingSeen);
       hide(row, scores);
       to_weights(row, scores, padded_count);
     }

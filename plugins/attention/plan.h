@@ -47,8 +47,11 @@ struct Plan {
 
   // For the workspace: bounds on rows() and on the floats of all parts that never shrink as a dimension
   // grows, as rows() and splits do.
-  int64_t max_rows() const { return std::max(group, std::min(group * queries, kRowsPerTask)); }
-  size_t parts_size() const { return size_t(batch * key_heads * max_rows() * most_splits() * part_size()); }
+  int64_t max_rows() const { return std::max(query_heads, std::min(query_heads * queries, kRowsPerTask)); }
+  size_t parts_size() const {
+    const int64_t rows = std::max(query_heads, std::min(query_heads * queries, kRowsPerTask * key_heads));
+    return size_t(batch * rows * most_splits() * part_size());
+  }
 
  private:
   static int64_t blocks(int64_t count, int64_t size) { return (count + size - 1) / size; }
