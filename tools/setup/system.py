@@ -47,7 +47,6 @@ NEEDS = [
     Need("libcpp-httplib-dev", header="httplib.h"),
     Need("libgtest-dev", header="gtest/gtest.h"),
     Need("libbenchmark-dev", header="benchmark/benchmark.h"),
-    Need("python3-venv", module="ensurepip"),
     Need("python3-pip", module="pip"),
 ]
 
