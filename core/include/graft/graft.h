@@ -1,0 +1,16 @@
+// Graft, for a host on LibTorch: this header, and link graft::graft.
+#pragma once
+
+#include <torch/nn/module.h>
+#include <torch/types.h>
+#include <torch/utils.h>
+
+#include "graft/auto_model.h"
+#include "graft/bind_report.h"
+#include "graft/error.h"
+#include "graft/kernel_config.h"
+#include "graft/kernel_slot.h"
+#include "graft/kernelize.h"
+#include "graft/mode.h"
+#include "graft/pretrained_model.h"
+#include "graft/tokenizer.h"

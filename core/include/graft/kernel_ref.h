@@ -1,0 +1,35 @@
+// KernelRef: how a user names a kernel.
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <string_view>
+
+namespace graft {
+
+/// "org/repo[@revision][:Entry]" or "/absolute/path[:Entry]".
+///
+///   graft-kernels/norm:RMSNorm                 the highest version of the repo
+///   graft-kernels/norm@v1.2.0:RMSNorm          a tag, a branch or a commit
+///   graft-kernels/norm@>=1.0,<2.0:RMSNorm      the highest version in a range (see version.h)
+///   /home/me/norm:RMSNorm                      what was just built: a repo, a variant folder or a .so
+///
+/// A value; immutable use from any thread.
+struct KernelRef {
+  std::string repo;             // "org/name"; empty for a local one
+  std::string revision;         // tag, branch, commit or range as written; empty: the highest version
+  std::string entry;            // empty: the plugin's only one
+  std::filesystem::path local;  // absolute; empty for a repo's
+
+  bool is_local() const { return !local.empty(); }
+
+  /// Throws Error(invalid_argument); the message shows the text with a caret under the place.
+  static KernelRef parse(std::string_view text);
+
+  /// The text again: parse(str()) is the same reference.
+  std::string str() const;
+
+  bool operator==(const KernelRef&) const = default;
+};
+
+}  // namespace graft

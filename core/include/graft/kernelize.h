@@ -1,0 +1,42 @@
+// kernelize: bind kernels onto the layers of a module.
+#pragma once
+
+#include <c10/core/Device.h>
+
+#include <optional>
+
+#include "graft/bind_report.h"
+#include "graft/kernel_config.h"
+#include "graft/mode.h"
+
+namespace torch::nn {
+class Module;
+}
+
+namespace graft {
+
+struct KernelizeOptions {
+  /// None given: is_training() decides, at each call.
+  std::optional<Mode> mode = std::nullopt;
+  /// None given: KernelConfig::defaults().
+  std::optional<KernelConfig> kernel_config = std::nullopt;
+  /// Admits publishers that the trust policy does not name. Digest and signature checks stay on.
+  bool allow_all_kernels = false;
+  /// False: a layer that cannot be bound, or a kernel that fails, is an Error instead of the layer's own forward.
+  bool use_fallback = true;
+  /// None given: the device of the module's first parameter, else CPU.
+  std::optional<c10::Device> device = std::nullopt;
+};
+
+/// Binds a kernel onto every layer of `module` (and below) that registered a slot and is mapped; unbinds the others.
+/// Per-layer failures are values in the report. Throws Error(invalid_argument) for options that contradict each other,
+/// and, with use_fallback = false, the first layer's Error. Safe while other threads run the module.
+BindReport kernelize(torch::nn::Module& module, const KernelizeOptions& options = {});
+
+/// What is in force now, without changing it: also says which kernels have failed since they were bound.
+BindReport kernel_report(const torch::nn::Module& module);
+
+/// Unbinds every layer of `module` and below.
+void unkernelize(torch::nn::Module& module);
+
+}  // namespace graft

@@ -1,0 +1,90 @@
+// PreTrainedModel: a causal language model of the Llama or Qwen3 family.
+#pragma once
+
+#include <torch/nn/module.h>
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "graft/bind_report.h"
+#include "graft/generation.h"
+#include "graft/generation_config.h"
+#include "graft/kernel_config.h"
+#include "graft/kernelize.h"
+#include "graft/mode.h"
+#include "graft/model_config.h"
+
+namespace graft {
+
+class Decoder;
+class KVCache;
+class Linear;
+class Weights;
+
+struct ForwardOptions {
+  at::Tensor labels = {};          // [B, T] int64, -100: ignored; not shifted (forward does that)
+  at::Tensor attention_mask = {};  // [B, S] int64 or bool, 0: padding; S counts the cache's tokens too
+  at::Tensor position_ids = {};    // [1 or B, T] int64; default: counted from the mask, or from the cache's length
+  KVCache* past_key_values = nullptr;
+  int64_t logits_to_keep = 0;      // the last n positions alone; 0: all
+};
+
+struct CausalLMOutput {
+  at::Tensor loss;    // float32 scalar; undefined without labels
+  at::Tensor logits;  // [B, T or logits_to_keep, vocab], in the model's dtype
+};
+
+struct ModelKernelizeOptions {
+  std::optional<Mode> mode = std::nullopt;
+  std::optional<KernelConfig> kernel_config = std::nullopt;  // put over the default mapping
+  bool allow_all_kernels = false;
+  bool use_fallback = true;
+};
+
+/// Parameter names and shapes are those of transformers' checkpoints. forward and generate are reentrant as long as no
+/// thread changes the model; kernelize is safe meanwhile.
+class PreTrainedModel : public torch::nn::Module {
+ public:
+  /// Made by AutoModelForCausalLM::from_pretrained.
+  PreTrainedModel(ModelConfig config, GenerationConfig generation_config, Weights& weights);
+  ~PreTrainedModel() override;
+
+  /// input_ids [B, T] int64. Throws Error(invalid_argument) for shapes and ids that do not fit.
+  CausalLMOutput forward(const at::Tensor& input_ids, const ForwardOptions& options = {});
+
+  /// input_ids [B, T] int64, left-padded if attention_mask says so. Returns [B, T + new] int64, rows that ended filled
+  /// with pad_token_id. Runs without gradients.
+  at::Tensor generate(const at::Tensor& input_ids, const GenerateOptions& options = {});
+
+  /// Binds kernels onto the layers, see kernelize.h; mappings of earlier calls stay where this one has none.
+  BindReport kernelize(const ModelKernelizeOptions& options = {});
+  void unkernelize();
+  /// What runs now, layer by layer.
+  BindReport kernel_report() const;
+
+  /// "sdpa" (torch's fused attention), "eager", or a kernel's reference, which is bound at once. Throws
+  /// Error(invalid_argument) for anything else.
+  BindReport set_attn_implementation(const std::string& implementation, bool allow_all_kernels = false,
+                                     bool use_fallback = true);
+
+  const ModelConfig& config() const { return config_; }
+  const GenerationConfig& generation_config() const { return generation_config_; }
+  c10::Device device() const;
+
+ private:
+  ModelConfig config_;
+  GenerationConfig generation_config_;
+  std::shared_ptr<Decoder> model_;
+  std::shared_ptr<Linear> lm_head_;
+  BindReport bind();
+
+  bool fused_attention_ = true;
+  // What bind() puts into force.
+  bool use_kernels_ = false;
+  ModelKernelizeOptions kernel_options_;
+  KernelConfig kernel_config_;
+  std::string attention_kernel_;  // empty: the mapping's
+};
+
+}  // namespace graft

@@ -1,0 +1,89 @@
+// Runtime: the one way from a reference to an entry that can be called.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "graft/hub.h"
+#include "graft/install.h"
+#include "graft/kernel_ref.h"
+#include "graft/loaded_plugin.h"
+#include "graft/trust.h"
+#include "graft/variant.h"
+
+namespace graft {
+
+/// A kernel repo's plugin, loaded: where it came from, and why it was let in.
+struct Package {
+  KernelRef ref;         // as asked for
+  std::string repo;      // "graft-kernels/norm"; a local one's path
+  std::string revision;  // the tag or branch that was resolved: "v1.2.0"; empty for a local one
+  std::string commit;    // 40 hex digits; empty for a local one
+  std::string variant;   // "graft1-cpu-x86_64-linux"; may be empty for a local one
+  std::string digest;    // "sha256:<hex>" of the library
+  TrustDecision trust;
+  std::vector<VariantTrace> variants;  // all of the repo's, in order of preference
+  std::shared_ptr<const LoadedPlugin> plugin;
+};
+
+struct Kernel : Package {
+  const graft_entry* entry = nullptr;  // never null; lives as long as the process
+};
+
+struct RuntimeOptions {
+  std::string endpoint;                // empty: HF_ENDPOINT, else https://huggingface.co
+  std::filesystem::path embedded_hub;  // asked first for graft-kernels/…; empty: find_embedded_hub()
+  Policy policy;
+  std::filesystem::path cache_dir;  // of Hubs over the network; empty: as huggingface_hub finds it
+};
+
+struct LoadOptions {
+  std::string device = "cpu";      // "cpu", "cuda", "cuda:1", "rocm", "metal", "xpu"
+  bool allow_all_kernels = false;  // also publishers that the policy does not name; never a wrong digest
+  bool use_local_kernel = true;    // whether a path may be loaded
+};
+
+/// A package found and fetched, not loaded.
+struct LocatedPackage {
+  std::string repo, revision, commit;  // as in Package
+  VariantChoice variants;
+  std::filesystem::path folder;  // the chosen variant's; empty if none fits
+};
+
+/// Thread-safe. A kernel of a repo is resolved once and stays what it was for the life of the Runtime; a
+/// local one is looked at again each time, so that a rebuilt plugin is found. The same bytes are loaded once
+/// per process.
+class Runtime {
+ public:
+  explicit Runtime(RuntimeOptions options = {});
+  ~Runtime();
+  Runtime(const Runtime&) = delete;
+  Runtime& operator=(const Runtime&) = delete;
+
+  /// Throws Error, whose code says at which step it ended: invalid_argument (the reference), not_found (repo,
+  /// revision, entry), unsupported (no variant or CPU feature), untrusted, corrupt (digest, ELF, ABI), plugin
+  /// (init).
+  Kernel load(const KernelRef& ref, const LoadOptions& options = {});
+
+  /// As load, without choosing an entry.
+  Package load_package(const KernelRef& ref, const LoadOptions& options = {});
+
+  /// Resolves revision and variant and fetches, loads nothing. No variant that fits is no error here.
+  LocatedPackage locate(const KernelRef& ref, const LoadOptions& options = {});
+
+  /// The Hub that holds `repo`: the embedded one for graft-kernels/… if it has it, else the endpoint's.
+  std::shared_ptr<Hub> hub_for(const std::string& repo);
+  std::shared_ptr<Hub> embedded_hub();  // null if there is none
+  const RuntimeOptions& options() const;
+
+  /// The process's own, made with default options on first use.
+  static Runtime& shared();
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace graft

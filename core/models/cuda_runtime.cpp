@@ -1,0 +1,57 @@
+#include "cuda_runtime.h"
+
+#include <ATen/core/Tensor.h>
+#include <ATen/detail/CUDAHooksInterface.h>
+#include <dlfcn.h>
+
+#include <filesystem>
+#include <mutex>
+#include <string>
+
+#include "graft/error.h"
+
+namespace graft {
+namespace {
+
+[[noreturn]] void no_cuda(const std::string& why, const std::string& mend) {
+  throw Error(ErrorCode::unsupported, "device cuda", why, mend);
+}
+
+/// The folder that this process's libtorch_cpu was loaded from.
+std::filesystem::path torch_folder() {
+  Dl_info info{};
+  if (dladdr(reinterpret_cast<void*>(&at::detail::getCUDAHooks), &info) == 0 || info.dli_fname == nullptr) return {};
+  return std::filesystem::path(info.dli_fname).parent_path();
+}
+
+}  // namespace
+
+bool cuda_driver_present() {
+  void* driver = dlopen("libcuda.so.1", RTLD_NOW | RTLD_LOCAL);
+  if (driver == nullptr) return false;
+  const auto init = reinterpret_cast<int (*)(unsigned)>(dlsym(driver, "cuInit"));
+  const auto count = reinterpret_cast<int (*)(int*)>(dlsym(driver, "cuDeviceGetCount"));
+  int devices = 0;
+  return init != nullptr && count != nullptr && init(0) == 0 && count(&devices) == 0 && devices > 0;
+}
+
+int open_cuda() {
+  static std::mutex mutex;
+  const std::lock_guard lock(mutex);
+  if (!cuda_driver_present()) {
+    no_cuda("this machine has no NVIDIA driver with a device", "use device_map \"cpu\", or install the driver");
+  }
+  const std::string library = (torch_folder() / "libtorch_cuda.so").string();
+  // Kept open for the life of the process: its static objects register torch's CUDA side.
+  if (dlopen(library.c_str(), RTLD_NOW | RTLD_GLOBAL) == nullptr) {
+    no_cuda(std::string("LibTorch's CUDA side does not load: ") + dlerror(),
+            "install the CUDA libraries that LibTorch's wheel names, or use device_map \"cpu\"");
+  }
+  if (!at::detail::getCUDAHooks().hasCUDA()) {
+    no_cuda("torch was asked for CUDA before Graft opened it, and answers no for the life of the process",
+            "load the CUDA model first, or link libtorch_cuda into the program");
+  }
+  return at::detail::getCUDAHooks().deviceCount();
+}
+
+}  // namespace graft

@@ -1,0 +1,121 @@
+#include "decoder.h"
+
+#include <ATen/ops/cat.h>
+#include <ATen/ops/cos.h>
+#include <ATen/ops/embedding.h>
+#include <ATen/ops/sin.h>
+#include <ATen/ops/tensor.h>
+
+#include <cmath>
+
+#include "graft/error.h"
+#include "graft/rope.h"
+
+namespace graft {
+
+Attention::Attention(Weights& weights, const std::string& prefix, const ModelConfig& config, size_t layer)
+    : layer_(layer),
+      head_dim_(config.head_dim),
+      window_(config.attention_windows.empty() ? 0 : config.attention_windows[layer]),
+      scale_(1.0 / std::sqrt(double(config.head_dim))),
+      rotary_slot_(register_kernel_layer(*this, "rotary_pos_emb/1")),
+      attention_slot_(
+          register_kernel_layer(*this, "attention/1", {.attributes = {{"scale", scale_}, {"sliding_window", window_}}})) {
+  const int64_t hidden = config.hidden_size;
+  const int64_t queries = config.num_attention_heads * head_dim_, keys = config.num_key_value_heads * head_dim_;
+  const auto linear = [&](const std::string& name, int64_t in, int64_t out) {
+    return register_module(name,
+                           std::make_shared<Linear>(weights, prefix + name + ".", in, out, config.attention_bias));
+  };
+  q_proj_ = linear("q_proj", hidden, queries);
+  k_proj_ = linear("k_proj", hidden, keys);
+  v_proj_ = linear("v_proj", hidden, keys);
+  o_proj_ = linear("o_proj", queries, hidden);
+  if (config.model_type == ModelType::qwen3) {
+    const auto norm = [&](const std::string& name) {
+      return register_module(name, std::make_shared<RMSNorm>(weights, prefix + name + ".", head_dim_, config.rms_norm_eps));
+    };
+    q_norm_ = norm("q_norm");
+    k_norm_ = norm("k_norm");
+  }
+}
+
+at::Tensor Attention::forward(const at::Tensor& x, const DecoderContext& context) const {
+  const int64_t batch = x.size(0), tokens = x.size(1);
+  const auto heads = [&](const Linear& projection, const RMSNorm* norm) {
+    at::Tensor y = projection.forward(x).view({batch, tokens, -1, head_dim_});
+    if (norm != nullptr) y = norm->forward(y);
+    return y.transpose(1, 2);  // [B, heads, T, D]
+  };
+  at::Tensor q = heads(*q_proj_, q_norm_.get());
+  at::Tensor k = heads(*k_proj_, k_norm_.get());
+  at::Tensor v = heads(*v_proj_, nullptr);
+  std::tie(q, k) = rotary_slot_({q, k, context.cos, context.sin},
+                                [&] { return apply_rotary_pos_emb(q, k, context.cos, context.sin); });
+  if (context.cache != nullptr) std::tie(k, v) = context.cache->append(layer_, k, v);
+  const at::Tensor out = attention_slot_({q, k, v, context.mask}, [&] {
+    return attention_forward(q, k, v, context.mask, scale_, window_, context.fused_attention);
+  });
+  return o_proj_->forward(out.reshape({batch, tokens, -1}));
+}
+
+DecoderLayer::DecoderLayer(Weights& weights, const std::string& prefix, const ModelConfig& config, size_t layer)
+    : self_attn_(
+          register_module("self_attn", std::make_shared<Attention>(weights, prefix + "self_attn.", config, layer))),
+      mlp_(register_module("mlp", std::make_shared<SwiGLUMLP>(weights, prefix + "mlp.", config))),
+      input_layernorm_(register_module("input_layernorm",
+                                       std::make_shared<RMSNorm>(weights, prefix + "input_layernorm.",
+                                                                 config.hidden_size, config.rms_norm_eps))),
+      post_attention_layernorm_(
+          register_module("post_attention_layernorm",
+                          std::make_shared<RMSNorm>(weights, prefix + "post_attention_layernorm.", config.hidden_size,
+                                                    config.rms_norm_eps))),
+      add_norm_slot_(register_kernel_layer(*this, "AddRMSNorm/1",
+                                           {.attributes = {{"eps", config.rms_norm_eps}},
+                                            .weights = {{"weight", "post_attention_layernorm.weight"}},
+                                            .covers = {"post_attention_layernorm"}})) {}
+
+at::Tensor DecoderLayer::forward(const at::Tensor& x, const DecoderContext& context) const {
+  const at::Tensor attended = self_attn_->forward(input_layernorm_->forward(x), context);
+  const auto [normed, sum] = add_norm_slot_({attended, x}, [&] {
+    const at::Tensor residual = x + attended;
+    return std::tuple(post_attention_layernorm_->forward(residual), residual);
+  });
+  return sum + mlp_->forward(normed);
+}
+
+Decoder::Embedding::Embedding(Weights& weights, const std::string& prefix, const ModelConfig& config)
+    : weight(register_parameter("weight", weights.take(prefix + "weight", {config.vocab_size, config.hidden_size}))) {}
+
+Decoder::Decoder(Weights& weights, const std::string& prefix, const ModelConfig& config) : config_(config) {
+  embed_tokens_ = register_module("embed_tokens",
+                                  std::make_shared<Embedding>(weights, prefix + "embed_tokens.", config));
+  // A module list of torch's would hide the type; a plain module gives the same names, "layers.0.…".
+  auto list = register_module("layers", std::make_shared<torch::nn::Module>());
+  for (int64_t i = 0; i < config.num_hidden_layers; ++i) {
+    const std::string name = std::to_string(i);
+    layers_.push_back(list->register_module(
+        name, std::make_shared<DecoderLayer>(weights, prefix + "layers." + name + ".", config, size_t(i))));
+  }
+  norm_ = register_module(
+      "norm", std::make_shared<RMSNorm>(weights, prefix + "norm.", config.hidden_size, config.rms_norm_eps));
+}
+
+at::Tensor Decoder::forward(const at::Tensor& input_ids, const at::Tensor& positions, DecoderContext context) const {
+  const int64_t past = context.cache != nullptr ? context.cache->length() : 0;
+  at::Tensor x = at::embedding(embed_tokens_->weight, input_ids);
+
+  // Source: transformers' LlamaRotaryEmbedding; in float32, then rounded to the model's dtype.
+  const RopeFrequencies rope = rope_inverse_frequencies(config_, past + input_ids.size(1));
+  const at::Tensor inv_freq = at::tensor(at::ArrayRef<float>(rope.inv_freq)).to(x.device());
+  at::Tensor angles = positions.to(at::kFloat).unsqueeze(-1) * inv_freq;  // [1 or B, T, D/2]
+  angles = at::cat({angles, angles}, -1);
+  context.cos = (at::cos(angles) * rope.attention_scaling).to(x.scalar_type());
+  context.sin = (at::sin(angles) * rope.attention_scaling).to(x.scalar_type());
+
+  for (const auto& layer : layers_) x = layer->forward(x, context);
+  if (context.cache != nullptr) context.cache->advance(input_ids.size(1));
+  return norm_->forward(x);
+}
+
+}  // namespace graft

@@ -1,0 +1,70 @@
+// The decoder of Llama and Qwen3: embeddings, decoder layers, final norm.
+#pragma once
+
+#include <torch/nn/module.h>
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "kv_cache.h"
+#include "layers.h"
+
+namespace graft {
+
+/// What all layers of one forward share.
+struct DecoderContext {
+  at::Tensor cos = {}, sin = {};  // [1 or B, T, D]
+  at::Tensor mask = {};  // [B, 1, 1, S] bool, true: a real token; undefined if none is padding
+  KVCache* cache = nullptr; // null: no past
+  bool fused_attention = true;
+};
+
+class Attention : public torch::nn::Module {
+ public:
+  Attention(Weights& weights, const std::string& prefix, const ModelConfig& config, size_t layer);
+  at::Tensor forward(const at::Tensor& x, const DecoderContext& context) const;
+
+ private:
+  size_t layer_;
+  int64_t head_dim_, window_;
+  double scale_;
+  std::shared_ptr<Linear> q_proj_, k_proj_, v_proj_, o_proj_;
+  std::shared_ptr<RMSNorm> q_norm_, k_norm_;  // Qwen3 alone
+  KernelSlot rotary_slot_, attention_slot_;
+};
+
+class DecoderLayer : public torch::nn::Module {
+ public:
+  DecoderLayer(Weights& weights, const std::string& prefix, const ModelConfig& config, size_t layer);
+  at::Tensor forward(const at::Tensor& x, const DecoderContext& context) const;
+
+ private:
+  std::shared_ptr<Attention> self_attn_;
+  std::shared_ptr<SwiGLUMLP> mlp_;
+  std::shared_ptr<RMSNorm> input_layernorm_, post_attention_layernorm_;
+  KernelSlot add_norm_slot_;  // residual connection and post_attention_layernorm in one
+};
+
+class Decoder : public torch::nn::Module {
+ public:
+  Decoder(Weights& weights, const std::string& prefix, const ModelConfig& config);
+
+  /// input_ids [B, T] int64; positions [1 or B, T] int64; returns hidden states [B, T, H] after the final norm.
+  at::Tensor forward(const at::Tensor& input_ids, const at::Tensor& positions, DecoderContext context) const;
+
+  const at::Tensor& embedding() const { return embed_tokens_->weight; }
+
+ private:
+  struct Embedding : torch::nn::Module {
+    Embedding(Weights& weights, const std::string& prefix, const ModelConfig& config);
+    at::Tensor weight;  // [vocab, H]
+  };
+
+  ModelConfig config_;
+  std::shared_ptr<Embedding> embed_tokens_;
+  std::vector<std::shared_ptr<DecoderLayer>> layers_;
+  std::shared_ptr<RMSNorm> norm_;
+};
+
+}  // namespace graft

@@ -1,0 +1,142 @@
+#include "json_text.h"
+
+#include <cmath>
+#include <fstream>
+#include <unordered_set>
+#include <vector>
+
+namespace graft::detail {
+namespace {
+
+constexpr int max_depth = 64;
+constexpr const char* redownload = "download the file again or ask its publisher";
+
+}  // namespace
+
+std::string read_text(const std::filesystem::path& path, std::size_t limit) {
+  std::error_code error;
+  const auto status = std::filesystem::status(path, error);
+  if (!std::filesystem::exists(status)) {
+    throw Error(ErrorCode::not_found, path.string(), "no such file", "check the model's folder");
+  }
+  if (std::filesystem::is_directory(status)) {
+    throw Error(ErrorCode::io, path.string(), "is a folder, not a file", "check the model's folder");
+  }
+  std::ifstream file(path, std::ios::binary);
+  std::string text;
+  constexpr std::size_t chunk = std::size_t{1} << 20;
+  while (file && text.size() <= limit) {
+    const std::size_t had = text.size();
+    text.resize(had + chunk);
+    file.read(text.data() + had, chunk);
+    text.resize(had + static_cast<std::size_t>(file.gcount()));
+  }
+  if (text.size() > limit) {
+    throw Error(ErrorCode::corrupt, path.string(), "larger than " + std::to_string(limit >> 20) + " MiB",
+                redownload);
+  }
+  if (!file.eof()) {
+    throw Error(ErrorCode::io, path.string(), "cannot be read", "check its permissions");
+  }
+  return text;
+}
+
+std::optional<std::string> read_text_if_there(const std::filesystem::path& path) {
+  std::error_code error;
+  if (!std::filesystem::exists(path, error)) return std::nullopt;
+  return read_text(path);
+}
+
+Json parse_object(std::string_view text, const std::string& source, DuplicateKeys duplicates) {
+  const auto fail = [&](const std::string& why) { throw Error(ErrorCode::corrupt, source, why, redownload); };
+  std::vector<std::unordered_set<std::string>> keys;
+  const auto check = [&](int depth, Json::parse_event_t event, Json& parsed) {
+    using Event = Json::parse_event_t;
+    if ((event == Event::object_start || event == Event::array_start) && depth >= max_depth) {
+      fail("JSON nested deeper than " + std::to_string(max_depth));
+    }
+    if (duplicates == DuplicateKeys::refused) {
+      if (event == Event::object_start) keys.emplace_back();
+      if (event == Event::object_end) keys.pop_back();
+      if (event == Event::key && !keys.back().insert(parsed.get_ref<const std::string&>()).second) {
+        fail("duplicate key \"" + parsed.get_ref<const std::string&>() + '"');
+      }
+    }
+    return true;
+  };
+  Json json;
+  try {
+    json = Json::parse(text, check);
+  } catch (const Json::exception& error) {
+    fail(std::string("not valid JSON: ") + error.what());
+  }
+  if (!json.is_object()) fail("not a JSON object");
+  return json;
+}
+
+Fields::Fields(const Json& object, std::string source) : object_(&object), source_(std::move(source)) {
+  if (!object.is_object()) throw Error(ErrorCode::corrupt, source_, "not a JSON object", redownload);
+}
+
+void Fields::fail(const std::string& key, const std::string& why) const {
+  throw Error(ErrorCode::corrupt, source_, '"' + key + "\" " + why, redownload);
+}
+
+const Json* Fields::find(const std::string& key) const {
+  const auto found = object_->find(key);
+  return found == object_->end() || found->is_null() ? nullptr : &*found;
+}
+
+std::string Fields::text(const std::string& key) const {
+  auto value = optional_text(key);
+  if (!value) fail(key, "is missing");
+  return *std::move(value);
+}
+
+std::optional<std::string> Fields::optional_text(const std::string& key) const {
+  const Json* value = find(key);
+  if (!value) return std::nullopt;
+  if (!value->is_string()) fail(key, "is not a string");
+  return value->get<std::string>();
+}
+
+bool Fields::boolean(const std::string& key, bool otherwise) const {
+  const Json* value = find(key);
+  if (!value) return otherwise;
+  if (!value->is_boolean()) fail(key, "is neither true nor false");
+  return value->get<bool>();
+}
+
+std::optional<double> Fields::number(const std::string& key) const {
+  const Json* value = find(key);
+  if (!value) return std::nullopt;
+  if (!value->is_number()) fail(key, "is not a number");
+  const double number = value->get<double>();
+  if (!std::isfinite(number)) fail(key, "is not a finite number");
+  return number;
+}
+
+std::optional<std::int64_t> Fields::integer(const std::string& key) const {
+  const Json* value = find(key);
+  if (!value) return std::nullopt;
+  constexpr std::uint64_t limit = std::uint64_t{1} << 62;
+  if (!value->is_number_integer()) fail(key, "is not a whole number");
+  if (value->is_number_unsigned() && value->get<std::uint64_t>() > limit) fail(key, "is too large");
+  return value->get<std::int64_t>();
+}
+
+const Json& Fields::array(const std::string& key) const {
+  const Json* value = find(key);
+  if (!value) fail(key, "is missing");
+  if (!value->is_array()) fail(key, "is not a list");
+  return *value;
+}
+
+Fields Fields::object(const std::string& key) const {
+  const Json* value = find(key);
+  if (!value) fail(key, "is missing");
+  if (!value->is_object()) fail(key, "is not an object");
+  return Fields(*value, source_ + ", \"" + key + '"');
+}
+
+}  // namespace graft::detail

@@ -1,0 +1,34 @@
+// KVCache: keys and values of the tokens seen so far, in place: a step writes its own and copies nothing else.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <utility>
+#include <vector>
+
+#include "graft/model_config.h"
+
+namespace graft {
+
+/// One per sequence batch; not thread-safe.
+class KVCache {
+ public:
+  /// Room for `capacity` tokens; it grows by doubling when that is passed.
+  KVCache(const ModelConfig& config, int64_t batch, int64_t capacity, at::TensorOptions options);
+
+  /// Tokens that every layer has seen.
+  int64_t length() const { return length_; }
+
+  /// Appends keys and values [B, K, T, D] behind `length()` and returns all of the layer's, [B, K, length() + T, D],
+  /// as views. length() itself moves when advance() is called after the last layer.
+  std::pair<at::Tensor, at::Tensor> append(size_t layer, const at::Tensor& keys, const at::Tensor& values);
+  void advance(int64_t tokens) { length_ += tokens; }
+
+ private:
+  void reserve(size_t layer, int64_t capacity);
+
+  std::vector<std::pair<at::Tensor, at::Tensor>> layers_;  // [B, K, capacity, D]
+  int64_t length_ = 0;
+};
+
+}  // namespace graft

@@ -1,0 +1,124 @@
+#include "graft/pretrained_model.h"
+
+#include <ATen/ops/arange.h>
+#include <ATen/ops/cross_entropy_loss.h>
+
+#include "decoder.h"
+#include "graft/error.h"
+#include "graft/kernel_ref.h"
+
+namespace graft {
+namespace {
+
+void check_ids(const at::Tensor& ids, int64_t vocab_size, const char* what) {
+  if (!ids.defined() || ids.dim() != 2 || ids.scalar_type() != at::kLong || ids.numel() == 0) {
+    throw Error(ErrorCode::invalid_argument, what, "it must be int64 of shape [batch, tokens] with at least one token");
+  }
+  const int64_t low = ids.min().item<int64_t>(), high = ids.max().item<int64_t>();
+  if (low < 0 || high >= vocab_size) {
+    throw Error(ErrorCode::invalid_argument, what,
+                "it holds the id " + std::to_string(low < 0 ? low : high) + ", and the vocabulary has " +
+                    std::to_string(vocab_size),
+                "encode the text with the model's own tokenizer");
+  }
+}
+
+/// Tokens are counted where the mask says that they are real, as transformers' generate does.
+at::Tensor positions_from(const at::Tensor& mask, int64_t tokens) {
+  const at::Tensor counted = mask.to(at::kLong).cumsum(-1) - 1;
+  return counted.clamp_min(0).narrow(1, mask.size(1) - tokens, tokens);
+}
+
+}  // namespace
+
+PreTrainedModel::PreTrainedModel(ModelConfig config, GenerationConfig generation_config, Weights& weights)
+    : config_(std::move(config)),
+      generation_config_(std::move(generation_config)),
+      model_(register_module("model", std::make_shared<Decoder>(weights, "model.", config_))),
+      lm_head_(register_module("lm_head", config_.tie_word_embeddings
+                                              ? std::make_shared<Linear>(model_->embedding())
+                                              : std::make_shared<Linear>(weights, "lm_head.", config_.hidden_size,
+                                                                         config_.vocab_size, false))) {}
+
+PreTrainedModel::~PreTrainedModel() = default;
+
+c10::Device PreTrainedModel::device() const { return model_->embedding().device(); }
+
+CausalLMOutput PreTrainedModel::forward(const at::Tensor& input_ids, const ForwardOptions& options) {
+  check_ids(input_ids, config_.vocab_size, "input_ids");
+  const int64_t past = options.past_key_values != nullptr ? options.past_key_values->length() : 0;
+  const int64_t tokens = input_ids.size(1);
+
+  DecoderContext context{.cache = options.past_key_values, .fused_attention = fused_attention_};
+  at::Tensor mask = options.attention_mask;
+  if (mask.defined()) {
+    if (mask.dim() != 2 || mask.size(0) != input_ids.size(0) || mask.size(1) != past + tokens) {
+      throw Error(ErrorCode::invalid_argument, "attention_mask",
+                  "its shape must be [" + std::to_string(input_ids.size(0)) + ", " + std::to_string(past + tokens) + "]");
+    }
+    mask = mask.to(at::kBool);
+    if (!mask.all().item<bool>()) context.mask = mask.unsqueeze(1).unsqueeze(1);
+  }
+  at::Tensor positions = options.position_ids;
+  if (!positions.defined()) {
+    positions = context.mask.defined()
+                    ? positions_from(mask, tokens)
+                    : at::arange(past, past + tokens, at::TensorOptions(device()).dtype(at::kLong)).unsqueeze(0);
+  }
+
+  at::Tensor hidden = model_->forward(input_ids, positions, context);
+  if (options.logits_to_keep > 0 && options.logits_to_keep < tokens) {
+    hidden = hidden.narrow(1, tokens - options.logits_to_keep, options.logits_to_keep);
+  }
+  CausalLMOutput output;
+  output.logits = lm_head_->forward(hidden);
+  if (options.labels.defined()) {
+    if (!options.labels.sizes().equals(input_ids.sizes()) || output.logits.size(1) != tokens) {
+      throw Error(ErrorCode::invalid_argument, "labels", "they must have input_ids' shape, and logits_to_keep be 0");
+    }
+    // Token t predicts token t + 1. Source: transformers' ForCausalLMLoss.
+    const at::Tensor logits = output.logits.narrow(1, 0, tokens - 1).to(at::kFloat).flatten(0, 1);
+    const at::Tensor labels = options.labels.narrow(1, 1, tokens - 1).flatten();
+    output.loss = at::cross_entropy_loss(logits, labels, {}, at::Reduction::Mean, -100);
+  }
+  return output;
+}
+
+BindReport PreTrainedModel::kernelize(const ModelKernelizeOptions& options) {
+  if (options.kernel_config) kernel_config_ = kernel_config_.with(*options.kernel_config);
+  kernel_options_ = options;
+  use_kernels_ = true;
+  return bind();
+}
+
+void PreTrainedModel::unkernelize() {
+  use_kernels_ = false;
+  attention_kernel_.clear();
+  graft::unkernelize(*this);
+}
+
+BindReport PreTrainedModel::set_attn_implementation(const std::string& implementation, bool allow_all_kernels,
+                                                    bool use_fallback) {
+  const bool torch = implementation == "sdpa" || implementation == "eager";
+  if (!torch) KernelRef::parse(implementation);  // throws with the place of the mistake
+  if (torch) fused_attention_ = implementation == "sdpa";
+  attention_kernel_ = torch ? "" : implementation;
+  kernel_options_.allow_all_kernels = kernel_options_.allow_all_kernels || allow_all_kernels;
+  kernel_options_.use_fallback = use_fallback;
+  return bind();
+}
+
+BindReport PreTrainedModel::bind() {
+  KernelConfig config = use_kernels_ ? KernelConfig::defaults().with(kernel_config_) : KernelConfig();
+  if (!attention_kernel_.empty()) {
+    config = config.with(KernelConfig({{"attention", attention_kernel_}}, {.use_local_kernel = true}));
+  }
+  return graft::kernelize(*this, {.mode = kernel_options_.mode,
+                                  .kernel_config = config,
+                                  .allow_all_kernels = kernel_options_.allow_all_kernels,
+                                  .use_fallback = kernel_options_.use_fallback});
+}
+
+BindReport PreTrainedModel::kernel_report() const { return graft::kernel_report(*this); }
+
+}  // namespace graft

@@ -1,0 +1,35 @@
+// Weights: the tensors of a checkpoint as a model takes them, one by one, by name and expected shape.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <memory>
+#include <set>
+#include <string>
+
+#include "graft/checkpoint.h"
+
+namespace graft {
+
+/// Tensors point into the memory-mapped file where dtype and alignment allow, so that nothing is copied; pages that
+/// training writes become the process's own. They keep the checkpoint open. Not thread-safe.
+class Weights {
+ public:
+  Weights(std::shared_ptr<const Checkpoint> checkpoint, std::optional<at::ScalarType> dtype);
+
+  /// Throws Error: not_found, or corrupt if the shape differs from what config.json leads to.
+  at::Tensor take(const std::string& name, at::IntArrayRef shape);
+  bool contains(const std::string& name) const { return checkpoint_->contains(name); }
+
+  /// The dtype that weights are given in: the one asked for, else the checkpoint's own.
+  at::ScalarType dtype() const { return dtype_; }
+  /// Tensors in the checkpoint that nobody took.
+  std::vector<std::string> left_over() const;
+
+ private:
+  std::shared_ptr<const Checkpoint> checkpoint_;
+  at::ScalarType dtype_;
+  std::set<std::string> taken_;
+};
+
+}  // namespace graft
