@@ -114,7 +114,7 @@ class Install(support.WithCache):
             system.install()
 
     def test_apt_installs_what_is_missing(self):
-        self.apt_get(f'echo "$@" >> {self.folder}/calls; echo pmstatus:g++:50.0:Installing')
+        self.apt_get(f'echo "$@" >> {self.folder}/calls; echo pmstatus:g++:50.0:Installing >&3')
         self.installing([["g++"], []])
         calls = (self.folder / "calls").read_text().splitlines()
         self.assertTrue(calls[0].endswith(" update"), calls)

@@ -47,7 +47,6 @@ NEEDS = [
     Need("libcpp-httplib-dev", header="httplib.h"),
     Need("libgtest-dev", header="gtest/gtest.h"),
     Need("libbenchmark-dev", header="benchmark/benchmark.h"),
-    Need("python3-venv", module="ensurepip"),
     Need("python3-pip", module="pip"),
 ]
 
@@ -102,21 +101,22 @@ def _apt_known():
     return bool(distribution()[0]) and shutil.which("apt-get") is not None
 
 
-def commands():
+def commands(lacking=None):
     if not _apt_known():
         return [f"# {distribution()[1]}: install what these Debian packages hold with the system's own package manager"]
     sudo = "" if os.geteuid() == 0 else "sudo "
-    return [f"{sudo}apt-get update", f"{sudo}apt-get install --yes --no-install-recommends {' '.join(packages())}"]
+    return [f"{sudo}apt-get update", f"{sudo}apt-get install --yes --no-install-recommends {' '.join(lacking or packages())}"]
 
 
-def _apt(arguments, label, log):
+def _apt(arguments, label, log, lacking):
     """Runs apt-get, showing its percentage; its words go to the log."""
-    sudo = [] if os.geteuid() == 0 else ["sudo", "env"]
-    setting = ["DEBIAN_FRONTEND=noninteractive"] if sudo else []
-    command = [*sudo, *setting, "apt-get", "-q", "-o", "APT::Status-Fd=1", "-o", "DPkg::Lock::Timeout=600", "-o", "Dpkg::Use-Pty=0", *arguments]
+    sudo = [] if os.geteuid() == 0 else ["sudo"]
+    # The percentage comes on descriptor 3, opened by a shell inside sudo, since sudo closes all above 2. It cannot come on 1:
+    # apt keeps that descriptor from dpkg, whose packages' scripts then fail at their first echo.
+    command = [*sudo, "env", "DEBIAN_FRONTEND=noninteractive", "sh", "-c", 'exec "$@" 3>&1', "sh", "apt-get", "-q", "-o", "APT::Status-Fd=3",
+               "-o", "DPkg::Lock::Timeout=600", "-o", "Dpkg::Use-Pty=0", *arguments]
     progress = Progress(label, 100, "%")
-    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    with subprocess.Popen(command, stdin=subprocess.DEVNULL if not sudo else None, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment) as process:
+    with subprocess.Popen(command, stdin=None if sudo else subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
         for line in process.stdout:
             fields = line.split(":", 3)
             if fields[0] in ("dlstatus", "pmstatus") and len(fields) == 4:
@@ -128,7 +128,7 @@ def _apt(arguments, label, log):
         log.flush()
         words = [line.strip() for line in Path(log.name).read_text(errors="replace").splitlines() if line.startswith("E:")]
         raise SetupError(f"apt-get {arguments[0]} failed: {' '.join(words) or f'exit {process.returncode}'} (all of its output: {log.name})",
-                         "Mend what it names, or install the packages by hand:\n    " + "\n    ".join(commands()))
+                         "Mend what it names, or install the packages by hand:\n    " + "\n    ".join(commands(lacking)))
     progress.done()
 
 
@@ -144,8 +144,8 @@ def install():
         if not lacking:  # installed by the set-up that this one waited for
             return
         with open(cache.root() / "apt.log", "w") as log:
-            _apt(["update"], "reading the package lists", log)
-            _apt(["install", "--yes", "--no-install-recommends", *lacking], f"installing {len(lacking)} packages", log)
+            _apt(["update"], "reading the package lists", log, lacking)
+            _apt(["install", "--yes", "--no-install-recommends", *lacking], f"installing {len(lacking)} packages", log, lacking)
     importlib.invalidate_caches()
     still = packages()
     if still:
