@@ -4,7 +4,7 @@
 #include <fstream>
 
 #include "graft/error.h"
-#include "tree.h"
+#include "graft/tree.h"
 
 namespace graft {
 namespace fs = std::filesystem;
@@ -22,6 +22,11 @@ const char* folder_name(RepoKind kind) {
 
 std::string label(const RepoId& repo) {
   return (repo.kind == RepoKind::kernel ? "kernel repo " : "model repo ") + repo.name;
+}
+
+/// A repo that is being packed for the first time has commits/ before it has refs/.
+bool is_working_copy(const fs::path& folder) {
+  return !fs::exists(folder / "refs") && !fs::exists(folder / "commits");
 }
 
 std::vector<std::string> folders_in(const fs::path& parent) {
@@ -71,7 +76,7 @@ bool FolderHub::has(const RepoId& repo) {
 
 Refs FolderHub::refs(const RepoId& repo) {
   fs::path folder = folder_of(repo);
-  if (!fs::exists(folder / "refs")) return {{}, {{"main", content_commit(folder)}}};
+  if (is_working_copy(folder)) return {{}, {{"main", content_commit(folder)}}};
   return {read_refs(repo, folder / "refs" / "tags"), read_refs(repo, folder / "refs" / "heads")};
 }
 
@@ -110,7 +115,7 @@ fs::path FolderHub::tree_of(const RepoId& repo, const std::string& commit) const
   fs::path folder = folder_of(repo);
   if (!is_commit(commit))
     throw Error(ErrorCode::invalid_argument, label(repo) + "@" + commit, "is not a commit (40 hex digits)");
-  bool working_copy = !fs::exists(folder / "refs");
+  bool working_copy = is_working_copy(folder);
   if (working_copy ? content_commit(folder) == commit : fs::is_directory(folder / "commits" / commit))
     return working_copy ? folder : folder / "commits" / commit;
   throw Error(ErrorCode::not_found, label(repo) + "@" + commit,

@@ -1,4 +1,4 @@
-#include "tree.h"
+#include "graft/tree.h"
 
 #include <algorithm>
 

@@ -102,7 +102,7 @@ endif()
 
 include(FindPackageHandleStandardArgs)
 find_package_handle_standard_args(LibTorch REQUIRED_VARS LibTorch_DIRECTORY VERSION_VAR LibTorch_VERSION
-  REASON_FAILURE_MESSAGE "LibTorch ${_wanted} is missing:${_tried}\nRun ./tools/setup, which gets it, or set LIBTORCH to the folder that holds its include/ and lib/.\n")
+  REASON_FAILURE_MESSAGE "LibTorch ${_wanted} is missing:${_tried}\nRun python3 tools/setup, which gets it, or set LIBTORCH to the folder that holds its include/ and lib/.\n")
 
 if(LibTorch_FOUND AND NOT TARGET LibTorch::cpu)
   message(STATUS "LibTorch ${LibTorch_VERSION} from ${LibTorch_SOURCE}: ${LibTorch_DIRECTORY}")

@@ -2,7 +2,7 @@
 // are built only after something failed and someone asked why.
 #include <cstdint>
 
-#include "graft/contract.h"
+#include "graft/contract_plan.h"
 #include "graft/dtype.h"
 
 namespace graft {

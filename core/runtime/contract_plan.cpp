@@ -2,7 +2,7 @@
 #include <charconv>
 #include <sstream>
 
-#include "graft/contract.h"
+#include "graft/contract_plan.h"
 #include "graft/dtype.h"
 #include "graft/error.h"
 

@@ -1,4 +1,4 @@
-#include "graft/contract_registry.h"
+#include "graft/contract.h"
 
 #include <map>
 #include <mutex>

@@ -101,13 +101,7 @@ Package Runtime::State::load_from_hub(Runtime& runtime, const KernelRef& ref, co
   if (found.folder.empty()) no_variant_fits(ref.repo + "@" + found.revision, found.variants, load.device);
 
   VerifiedVariant verified = verify_variant(found.folder);
-  trust.digest = verified.digest();
-  if (verified.has_digest) {
-    trust.reason += "; every file's digest holds";
-  } else {
-    if (trust.state == "trusted") trust.state = "warned";
-    trust.reason += "; the variant has no digest to hold its files against";
-  }
+  decide_digest(verified, trust);
 
   auto plugin = load_plugin(std::move(verified.library), ref.repo);
   return {ref,

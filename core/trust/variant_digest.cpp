@@ -98,4 +98,14 @@ VerifiedVariant verify_variant(const fs::path& variant) {
   return {std::move(copy), true};
 }
 
+void decide_digest(const VerifiedVariant& variant, TrustDecision& decision) {
+  decision.digest = variant.digest();
+  if (variant.has_digest) {
+    decision.reason += "; every file's digest holds";
+    return;
+  }
+  if (decision.state == "trusted") decision.state = "warned";
+  decision.reason += "; the variant has no digest to hold its files against";
+}
+
 }  // namespace graft

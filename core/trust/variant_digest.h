@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "graft/trust.h"
 #include "metadata.h"
 #include "sealed_copy.h"
 
@@ -27,5 +28,8 @@ std::string library_name(const std::filesystem::path& variant);
 /// Reads every file of the variant once; the library's bytes are kept.
 /// Throws Error(corrupt) naming the first file that is missing, extra or different.
 VerifiedVariant verify_variant(const std::filesystem::path& variant);
+
+/// Completes the publisher's decision by what the files came to.
+void decide_digest(const VerifiedVariant& variant, TrustDecision& decision);
 
 }  // namespace graft
