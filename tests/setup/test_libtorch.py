@@ -116,6 +116,15 @@ class Install(support.WithCache):
         self.assertEqual(process.wait(60), 0, process.stdout.read())
         self.assert_whole()
 
+    def test_an_interrupt_while_unpacking_clears_what_was_begun(self):
+        process = self.start("stall")
+        while "half-way" not in process.stdout.readline():
+            self.assertIsNone(process.poll(), "it ended before it could be interrupted")
+        process.send_signal(signal.SIGINT)
+        self.assertNotEqual(process.wait(60), 0)
+        self.assertFalse(libtorch.cached().exists())
+        self.assertEqual(self.leftovers(), [])
+
     def test_of_two_at_once_one_waits_and_finds_the_work_done(self):
         first = self.start("stall")
         while "half-way" not in first.stdout.readline():
