@@ -9,7 +9,7 @@
 #include <torch/library.h>
 #include <torch/nn/module.h>
 
-#include "graft/contract_registry.h"
+#include "graft/contract.h"
 #include "graft/kernel_slot.h"
 #include "graft/kernelize.h"
 
