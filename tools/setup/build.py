@@ -15,8 +15,8 @@ SOURCE = Path(__file__).resolve().parent.parent.parent
 BUILD = SOURCE / "build"
 SANITIZED = BUILD / "sanitize"
 SANITIZE = "-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer"
-# Without these ccache caches no file that uses a precompiled header.
-CCACHE = {"CCACHE_SLOPPINESS": "pch_defines,time_macros"}
+# Without its sloppiness ccache caches no file that uses a precompiled header; set here, a plain `ninja` has it too.
+CCACHE = "env;CCACHE_SLOPPINESS=pch_defines,time_macros;ccache"
 STEP = re.compile(r"\[(\d+)/(\d+)\] ")
 
 
@@ -29,7 +29,7 @@ def set_up(no_install):
 def _settings(folder):
     settings = ["-G", "Ninja"]
     if shutil.which("ccache"):
-        settings += ["-DCMAKE_C_COMPILER_LAUNCHER=ccache", "-DCMAKE_CXX_COMPILER_LAUNCHER=ccache"]
+        settings += [f"-DCMAKE_C_COMPILER_LAUNCHER={CCACHE}", f"-DCMAKE_CXX_COMPILER_LAUNCHER={CCACHE}"]
     linker = next((name for name, program in (("mold", "mold"), ("lld", "ld.lld")) if shutil.which(program)), None)
     if linker:
         settings += [f"-DCMAKE_{kind}_LINKER_FLAGS=-fuse-ld={linker}" for kind in ("EXE", "SHARED", "MODULE")]
@@ -89,7 +89,7 @@ def build(folder, targets=()):
         stderr=subprocess.STDOUT,
         text=True,
         errors="replace",
-        env={**CCACHE, **os.environ, "NINJA_STATUS": "[%f/%t] "},
+        env={**os.environ, "NINJA_STATUS": "[%f/%t] "},
     ) as process:
         for line in process.stdout:
             out.write(line)
