@@ -24,7 +24,6 @@ RuntimeOptions with_defaults(RuntimeOptions options) {
     const char* set = std::getenv("HF_ENDPOINT");
     options.endpoint = set && *set ? set : kDefaultEndpoint;
   }
-  if (options.embedded_hub.empty()) options.embedded_hub = find_embedded_hub();
   return options;
 }
 
@@ -160,8 +159,11 @@ std::shared_ptr<Hub> Runtime::hub_for(const std::string& repo) {
 
 std::shared_ptr<Hub> Runtime::embedded_hub() {
   std::lock_guard lock(state_->mutex);
-  if (!state_->embedded && !state_->options.embedded_hub.empty())
-    state_->embedded = open_hub("file://" + state_->options.embedded_hub.string());
+  if (!state_->embedded) {
+    const fs::path& set = state_->options.embedded_hub;
+    fs::path folder = set.empty() ? find_embedded_hub() : set;
+    if (!folder.empty()) state_->embedded = open_hub("file://" + folder.string());
+  }
   return state_->embedded;
 }
 
