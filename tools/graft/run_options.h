@@ -22,7 +22,7 @@ struct RunOptions {
   bool json = false;
 };
 
-/// The function of libgraft_commands.so; returns an exit code, throws nothing.
+/// The function of libgraft_commands.so; returns an exit code, throws Error.
 using GraftCommandRun = int (*)(const RunOptions*);
 inline constexpr const char* kGraftCommandRun = "graft_command_run";
 

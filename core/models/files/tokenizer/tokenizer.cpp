@@ -1,0 +1,154 @@
+#include "graft/tokenizer.h"
+
+#include <unordered_map>
+
+#include "tokenizer/added_tokens.h"
+#include "tokenizer/bpe.h"
+#include "tokenizer/byte_level.h"
+#include "tokenizer/post_processor.h"
+#include "tokenizer/pre_tokenizer.h"
+#include "tokenizer/special_tokens.h"
+#include "tokenizer/utf8.h"
+
+namespace graft {
+
+using detail::AddedToken;
+using detail::Fields;
+
+struct Tokenizer::Parts {
+  detail::Bpe bpe;
+  detail::Normalizer normalizer;
+  detail::AddedTokens added;
+  detail::PreTokenizer pre_tokenizer;
+  detail::PostProcessor post_processor;
+  detail::SpecialTokenIds special;
+
+  struct Token {
+    std::string bytes;
+    bool special = false;
+  };
+  std::vector<Token> tokens;  // by id; what has no token has no bytes
+
+  Parts(const Fields& json, const Fields& config);
+  void index_tokens();
+  void encode_text(std::string_view text, std::vector<std::int64_t>& ids) const;
+};
+
+namespace {
+
+void check_decoder(const Fields& json) {
+  if (json.type() == "Sequence") {
+    for (const detail::Json& part : json.array("decoders")) check_decoder(Fields(part, json.source()));
+  } else if (json.type() != "ByteLevel") {
+    throw Error(ErrorCode::unsupported, json.source(), "decoder \"" + json.type() + "\" is not supported",
+                "supported is ByteLevel: use a model with a byte-level BPE tokenizer");
+  }
+}
+
+}  // namespace
+
+Tokenizer::Parts::Parts(const Fields& json, const Fields& config)
+    : bpe(json.object("model")), pre_tokenizer(json.object("pre_tokenizer")) {
+  if (json.has("normalizer")) normalizer = detail::Normalizer(json.object("normalizer"));
+  if (json.has("post_processor")) post_processor = detail::PostProcessor(json.object("post_processor"));
+  check_decoder(json.object("decoder"));
+  detail::read_added_tokens(json, config, bpe, added);
+  added.prepare(normalizer);
+  special = detail::read_special_token_ids(config, bpe, added);
+  index_tokens();
+}
+
+void Tokenizer::Parts::index_tokens() {
+  const auto token_at = [&](std::int32_t id) -> Token& {
+    const auto index = static_cast<std::size_t>(id);
+    if (tokens.size() <= index) tokens.resize(index + 1);
+    return tokens[index];
+  };
+  for (const auto& [token, id] : bpe.vocabulary()) token_at(id).bytes = detail::bytes_of_token(token);
+  for (const auto& [content, token] : added.all()) {
+    // As the reference implementation does: a token that is found in normalised text decodes to it.
+    const std::string text = token.normalized ? normalizer(content) : content;
+    token_at(token.id) = {detail::bytes_of_token(text), token.special};
+  }
+}
+
+void Tokenizer::Parts::encode_text(std::string_view text, std::vector<std::int64_t>& ids) const {
+  added.split_raw(text, [&](const AddedToken* raw, std::string_view part) {
+    if (raw) return ids.push_back(raw->id);
+    std::string normal;
+    if (!normalizer.does_nothing()) part = normal = normalizer(part);
+    added.split_normalized(part, [&](const AddedToken* token, std::string_view piece) {
+      if (token) return ids.push_back(token->id);
+      pre_tokenizer.split(piece, [&](std::string_view word) { bpe.encode(word, ids); });
+    });
+  });
+}
+
+Tokenizer Tokenizer::from_file(const std::filesystem::path& tokenizer_json) {
+  const std::string text = detail::read_text(tokenizer_json);
+  const auto config = detail::read_text_if_there(tokenizer_json.parent_path() / "tokenizer_config.json");
+  return from_json(text, config.value_or("{}"), tokenizer_json.string());
+}
+
+Tokenizer Tokenizer::from_json(std::string_view tokenizer_json, std::string_view tokenizer_config_json,
+                               const std::string& source) {
+  const detail::Json json = detail::parse_object(tokenizer_json, source);
+  const std::string config_source = "tokenizer_config.json beside " + source;
+  const detail::Json config = detail::parse_object(tokenizer_config_json, config_source);
+  return Tokenizer(std::make_shared<const Parts>(Fields(json, source), Fields(config, config_source)));
+}
+
+std::vector<std::int64_t> Tokenizer::encode(std::string_view text, EncodeOptions options) const {
+  std::vector<std::int64_t> ids;
+  const auto& [before, after] = parts_->post_processor;
+  if (options.add_special_tokens) ids = before;
+  if (detail::is_valid_utf8(text)) {
+    parts_->encode_text(text, ids);
+  } else {
+    std::string valid;
+    detail::append_valid(text, true, valid);
+    parts_->encode_text(valid, ids);
+  }
+  if (options.add_special_tokens) ids.insert(ids.end(), after.begin(), after.end());
+  return ids;
+}
+
+std::string Tokenizer::decode(std::span<const std::int64_t> ids, DecodeOptions options) const {
+  std::string bytes, text;
+  for (const std::int64_t id : ids) {
+    if (!(options.skip_special_tokens && is_special(id))) bytes += token_bytes(id);
+  }
+  if (detail::is_valid_utf8(bytes)) return bytes;
+  detail::append_valid(bytes, true, text);
+  return text;
+}
+
+std::string_view Tokenizer::token_bytes(std::int64_t id) const {
+  return id >= 0 && id < size() ? std::string_view(parts_->tokens[static_cast<std::size_t>(id)].bytes)
+                                : std::string_view();
+}
+
+std::optional<std::int64_t> Tokenizer::id_of(std::string_view token) const {
+  if (const auto found = parts_->added.all().find(token); found != parts_->added.all().end())
+    return found->second.id;
+  return parts_->bpe.id_of(token);
+}
+
+bool Tokenizer::is_special(std::int64_t id) const {
+  return id >= 0 && id < size() && parts_->tokens[static_cast<std::size_t>(id)].special;
+}
+
+std::int64_t Tokenizer::size() const {
+  return static_cast<std::int64_t>(parts_->tokens.size());
+}
+std::optional<std::int64_t> Tokenizer::bos_id() const {
+  return parts_->special.bos;
+}
+std::optional<std::int64_t> Tokenizer::eos_id() const {
+  return parts_->special.eos;
+}
+std::optional<std::int64_t> Tokenizer::pad_id() const {
+  return parts_->special.pad;
+}
+
+}  // namespace graft
