@@ -41,7 +41,7 @@ class CliTest : public testing::Test {
 TEST_F(CliTest, ExplainsItselfWithExamples) {
   Result help = graft("--help");
   EXPECT_EQ(help.exit, 0);
-  for (const char* command : {"run", "info", "ls", "verify", "pack", "completion"}) {
+  for (const char* command : {"run", "info", "ls", "verify", "pack", "tokenize", "completion"}) {
     EXPECT_NE(help.out.find(command), std::string::npos) << command;
     Result one = graft(std::string(command) + " --help");
     EXPECT_EQ(one.exit, 0) << command;
@@ -135,6 +135,21 @@ TEST_F(CliTest, PacksAndFindsWhatItPacked) {
   EXPECT_EQ(json::parse(graft(pack).out)["changed"], false);
   Result info = graft("info graft-kernels/packed --json");
   EXPECT_EQ(json::parse(info.out)["commit"], json::parse(first.out)["commit"]);
+}
+
+TEST_F(CliTest, TokenizesAText) {
+  test::TempFolder model;
+  test::write_file(model.path() / "tokenizer.json",
+                   R"({"model": {"type": "BPE", "vocab": {"h": 0, "i": 1, "hi": 2}, "merges": ["h i"]},
+                       "added_tokens": [], "normalizer": null, "pre_tokenizer": {"type": "ByteLevel",
+                       "add_prefix_space": false, "trim_offsets": true, "use_regex": true},
+                       "post_processor": null, "decoder": {"type": "ByteLevel"}})");
+  Result ids = graft("tokenize " + model.path().string() + " hihi --json");
+  EXPECT_EQ(ids.exit, 0) << ids.out;
+  EXPECT_EQ(json::parse(ids.out), (json{{"ids", {2, 2}}}));
+  Result missing = graft("tokenize /no/such/model text");
+  EXPECT_EQ(missing.exit, 1);
+  EXPECT_NE(missing.out.find("tokenizer.json"), std::string::npos);
 }
 
 TEST_F(CliTest, PrintsACompletionThatTheShellTakes) {

@@ -52,6 +52,7 @@ int run(int argc, char** argv) {
   add_ls(app, line);
   add_verify(app, line);
   add_pack(app, line);
+  add_tokenize(app, line);
   add_completion(app, line);
   try {
     app.parse(argc, argv);
