@@ -103,6 +103,12 @@ TEST_F(CliTest, FailsWithTheReasonAndTheMend) {
   EXPECT_EQ(json::parse(as_json.out)["error"]["code"], "not_found");
 }
 
+TEST_F(CliTest, FailsToRunAModelThatIsNotThere) {
+  Result run = graft("run /no/such/model --prompt hello");
+  EXPECT_EQ(run.exit, 1);
+  EXPECT_NE(run.out.find("graft:"), std::string::npos);
+}
+
 TEST_F(CliTest, ShowsWhyAStrangersKernelIsNotLoaded) {
   Result info = graft("info stranger/norm --json");
   EXPECT_EQ(info.exit, 1);

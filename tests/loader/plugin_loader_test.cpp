@@ -200,6 +200,16 @@ TEST(PluginLoader, OffersLogAndAllocatorToThePlugin) {
   EXPECT_LT(plugin->allocated_bytes(), 1u << 20);
 }
 
+TEST(PluginLoader, RunsDeinitWhenTheProcessEnds) {
+  EXPECT_FALSE(plugins_are_gone());
+  EXPECT_EXIT(
+      {
+        load(test::fixture("says_deinit"));
+        std::exit(plugins_are_gone() ? 1 : 0);
+      },
+      testing::ExitedWithCode(0), "the fixture's deinit ran");
+}
+
 TEST(PluginLoader, ChoosesTheFirstEntryWhoseCpuFeaturesAreThere) {
   auto plugin = load(test::fixture("three_entries"));
   EXPECT_EQ(&plugin->entry("TestRMSNorm", GRAFT_DEVICE_CPU), plugin->entries()[1]);

@@ -88,7 +88,7 @@ TEST(ContractPlan, TakesNoLeadingDimensionAndEmptyTensors) {
 
 TEST(ContractPlan, NamesTheSizeThatDiffers) {
   EXPECT_EQ(check(graft_contract_rms_norm_1, norm({1, 576}, 575)),
-            "weight has shape [575]; it must be [H], and H is 576");
+            "weight has shape [575]; it must be [H], H is 576");
 }
 
 TEST(ContractPlan, WantsWhatIsNotOptional) {
@@ -109,8 +109,7 @@ TEST(ContractPlan, WantsOneDtypeWhereTheContractSaysT) {
 TEST(ContractPlan, ChecksGivenOutputs) {
   Arguments arguments = norm({2, 8}, 8);
   arguments.set(2, {2, 7});
-  EXPECT_EQ(check(graft_contract_rms_norm_1, arguments),
-            "out has shape [2, 7]; it must be [... H], and H is 8");
+  EXPECT_EQ(check(graft_contract_rms_norm_1, arguments), "out has shape [2, 7]; it must be [... H], H is 8");
   arguments.set(2, {3, 8});
   EXPECT_EQ(check(graft_contract_rms_norm_1, arguments),
             "out has shape [3, 8], whose leading dimensions differ from the others'");
@@ -167,7 +166,7 @@ TEST(ContractPlan, BroadcastsWhereTheContractSaysSo) {
   for (auto mask : {std::vector<std::int64_t>{2, 8, 3, 5}, {1, 1, 1, 5}, {2, 1, 3, 5}})
     EXPECT_EQ(check(graft_contract_attention_1, attention(mask)), "ok");
   EXPECT_EQ(check(graft_contract_attention_1, attention({2, 1, 3, 1})),
-            "mask has shape [2, 1, 3, 1]; it must be [?B ?Q ?T S], and S is 5");
+            "mask has shape [2, 1, 3, 1]; it must be [?B ?Q ?T S], B is 2, Q is 8, T is 3, S is 5");
   ContractBinding binding;
   ASSERT_TRUE(plan.check(attention({1, 1, 3, 5}).data(), binding));
   EXPECT_EQ(output(plan, 4, binding), (std::vector<std::int64_t>{2, 3, 8, 32}));

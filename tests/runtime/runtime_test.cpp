@@ -205,6 +205,13 @@ TEST_F(RuntimeTest, TakesItsEndpointFromTheEnvironment) {
   EXPECT_EQ(runtime.load(KernelRef::parse("graft-kernels/norm")).revision, "v1.1.0");
 }
 
+TEST_F(RuntimeTest, NamesAFolderThatCannotBeRead) {
+  fs::path tags = hub_.path() / "kernels/graft-kernels/norm/refs/tags";
+  fs::remove_all(tags);
+  fs::create_symlink("tags", tags);  // a link to itself
+  EXPECT_NE(refusal("graft-kernels/norm").find("io: " + tags.string()), std::string::npos);
+}
+
 TEST_F(RuntimeTest, LocatesWithoutLoading) {
   LocatedPackage found = runtime().locate(KernelRef::parse("stranger/norm"));
   EXPECT_EQ(found.revision, "v1.0.0");
