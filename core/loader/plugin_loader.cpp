@@ -34,10 +34,15 @@ std::shared_ptr<Slot> slot_of(const std::string& digest) {
   return slot;
 }
 
-/// Boost's message repeats its own call and the path of the descriptor; the linker's sentence is its tail.
-std::string linker_message(const std::string& text, const std::string& path) {
-  std::size_t at = text.rfind(path + ": ");
-  return at == text.npos ? text : text.substr(at + path.size() + 2);
+/// The dynamic linker's sentence in Boost's message, "… (dlerror system message: SENTENCE): Bad file
+/// descriptor", without the descriptor's path, which says nothing to a user.
+std::string linker_message(std::string text, const std::string& path) {
+  constexpr std::string_view kBefore = "system message: ", kAfter = "): ";
+  if (std::size_t begin = text.find(kBefore); begin != text.npos) {
+    std::size_t end = text.rfind(kAfter);
+    text = text.substr(begin + kBefore.size(), end == text.npos ? end : end - begin - kBefore.size());
+  }
+  return text.starts_with(path + ": ") ? text.substr(path.size() + 2) : text;
 }
 
 /// Graphs, autograd nodes and thread locals may point into a plugin, so it is never closed.

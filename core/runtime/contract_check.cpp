@@ -1,5 +1,6 @@
-// The check of one call. What runs for every call stands in ContractPlan::check and check_tensor; sentences
-// are built only after something failed and someone asked why.
+// The check of one call: small and free of strings, since it runs for every call. What failed is a Mismatch;
+// the sentence about it is made by explain(), only if someone asks.
+#include <bit>
 #include <cstdint>
 
 #include "graft/contract_plan.h"
@@ -8,23 +9,8 @@
 namespace graft {
 namespace {
 
-std::string shape_text(const graft_tensor& tensor) {
-  std::string text = "[";
-  for (int i = 0; i < tensor.ndim; ++i) text += (i ? ", " : "") + std::to_string(tensor.shape[i]);
-  return text + "]";
-}
-
-std::string strides_text(const graft_tensor& tensor) {
-  std::string text = "[";
-  for (int i = 0; i < tensor.ndim; ++i) text += (i ? ", " : "") + std::to_string(tensor.strides[i]);
-  return text + "]";
-}
-
-/// Always false, to be returned.
-[[gnu::cold, gnu::noinline]] bool fail(std::string* why, const graft_argument& argument,
-                                       const std::string& text) {
-  if (why) *why = std::string(argument.name) + " " + text;
-  return false;
+bool equal(graft_dtype a, graft_dtype b) {
+  return std::bit_cast<std::uint32_t>(a) == std::bit_cast<std::uint32_t>(b);
 }
 
 /// Strides of dimensions of size 1 say nothing; an empty tensor has no elements to stride over.
@@ -43,6 +29,12 @@ bool has_rows(const graft_tensor& tensor) {
   return last < 0 || tensor.shape[last] <= 1 || tensor.strides[last] == 1;
 }
 
+std::string list(const std::int64_t* numbers, int count) {
+  std::string text;
+  for (int i = 0; i < count; ++i) text += (i ? ", " : "") + std::to_string(numbers[i]);
+  return "[" + text + "]";
+}
+
 }  // namespace
 
 bool ContractPlan::check(const graft_value* arguments, ContractBinding& binding, ContractPart part,
@@ -52,91 +44,111 @@ bool ContractPlan::check(const graft_value* arguments, ContractBinding& binding,
     const graft_value& value = arguments[i];
     bool weight = argument.flags & GRAFT_ARG_WEIGHT;
     if (part == ContractPart::weights && !weight) continue;
+    Mismatch mismatch = Mismatch::none;
     if (value.tag == GRAFT_TENSOR && value.as.tensor) [[likely]] {
-      if (!check_tensor(i, *value.as.tensor, binding, why)) return false;
+      mismatch = check_tensor(i, *value.as.tensor, binding);
     } else if (value.tag != GRAFT_NONE) {
-      return fail(why, argument, "is no tensor");
+      mismatch = Mismatch::no_tensor;
     } else {
       bool may_be_none = argument.direction == GRAFT_OUT || (argument.flags & GRAFT_ARG_OPTIONAL) ||
                          (weight && part == ContractPart::inputs);
-      if (!may_be_none) return fail(why, argument, "is missing");
+      if (!may_be_none) mismatch = Mismatch::missing;
+    }
+    if (mismatch != Mismatch::none) [[unlikely]] {
+      if (why) *why = std::string(argument.name) + " " + explain(mismatch, i, value, binding);
+      return false;
     }
   }
   return true;
 }
 
-bool ContractPlan::check_tensor(std::size_t index, const graft_tensor& tensor, ContractBinding& binding,
-                                std::string* why) const {
-  const graft_argument& argument = contract_->arguments[index];
+ContractPlan::Mismatch ContractPlan::check_tensor(std::size_t index, const graft_tensor& tensor,
+                                                  ContractBinding& binding) const {
   const Shape& shape = shapes_[index];
-
   graft_dtype expected = dtypes_[index];
   if (expected.bits == 0) {
     if (binding.dtype.bits == 0) binding.dtype = tensor.dtype;
     expected = binding.dtype;
   }
-  if (!same_dtype(tensor.dtype, expected)) [[unlikely]]
-    return fail(why, argument, "is " + dtype_name(tensor.dtype) + "; it must be " + dtype_name(expected));
+  if (!equal(tensor.dtype, expected)) return Mismatch::dtype;
+  if (tensor.ndim > kMaxRank) return Mismatch::too_many;
+  if (!shape.inferred)
+    if (Mismatch mismatch = bind_shape(shape, tensor, binding); mismatch != Mismatch::none) return mismatch;
 
-  int fixed = static_cast<int>(shape.dimensions.size());
-  int leading = tensor.ndim - fixed;
-  if (tensor.ndim > kMaxRank) [[unlikely]]
-    return fail(why, argument, "has " + std::to_string(tensor.ndim) + " dimensions; 8 are the most");
-  if (!shape.inferred) {
-    if (leading < 0 || (leading > 0 && !shape.leading)) [[unlikely]]
-      return fail(why, argument, "has shape " + shape_text(tensor) + "; it must be [" + argument.shape + "]");
-    if (shape.leading) {
-      if (binding.leading_rank < 0) {
-        binding.leading_rank = leading;
-        for (int i = 0; i < leading; ++i) binding.leading[static_cast<std::size_t>(i)] = tensor.shape[i];
-      }
-      bool same = binding.leading_rank == leading;
-      for (int i = 0; same && i < leading; ++i)
-        same = binding.leading[static_cast<std::size_t>(i)] == tensor.shape[i];
-      if (!same) [[unlikely]]
-        return fail(why, argument,
-                    "has shape " + shape_text(tensor) + ", whose leading dimensions differ from the others'");
-    }
-    for (int i = 0; i < fixed; ++i) {
-      const Dimension& dimension = shape.dimensions[static_cast<std::size_t>(i)];
-      if (!bind_dimension(dimension, tensor.shape[leading + i], binding)) [[unlikely]] {
-        std::string wanted = "a fixed size or multiple";
-        if (dimension.name >= 0) {
-          std::size_t name = static_cast<std::size_t>(dimension.name);
-          wanted =
-              names_[name] + (binding.sizes[name] < 0 ? "" : " is " + std::to_string(binding.sizes[name]));
-        }
-        return fail(
-            why, argument,
-            "has shape " + shape_text(tensor) + "; it must be [" + argument.shape + "], and " + wanted);
-      }
+  std::uint32_t flags = contract_->arguments[index].flags;
+  if (flags & GRAFT_ARG_STRIDED) return Mismatch::none;
+  if (flags & GRAFT_ARG_ROWS) return has_rows(tensor) ? Mismatch::none : Mismatch::rows;
+  if (!is_contiguous(tensor)) return Mismatch::contiguous;
+  auto address = reinterpret_cast<std::uintptr_t>(tensor.data) + tensor.byte_offset;
+  return tensor.data && (address & (contract_->alignment - 1)) ? Mismatch::alignment : Mismatch::none;
+}
+
+ContractPlan::Mismatch ContractPlan::bind_shape(const Shape& shape, const graft_tensor& tensor,
+                                                ContractBinding& binding) const {
+  int leading = tensor.ndim - static_cast<int>(shape.dimensions.size());
+  if (leading < 0 || (leading > 0 && !shape.leading)) return Mismatch::rank;
+  if (shape.leading) {
+    if (binding.leading_rank < 0) {
+      binding.leading_rank = leading;
+      for (int i = 0; i < leading; ++i) binding.leading[static_cast<std::size_t>(i)] = tensor.shape[i];
+    } else if (binding.leading_rank != leading) {
+      return Mismatch::leading;
+    } else {
+      for (int i = 0; i < leading; ++i)
+        if (binding.leading[static_cast<std::size_t>(i)] != tensor.shape[i]) return Mismatch::leading;
     }
   }
-
-  if (!(argument.flags & (GRAFT_ARG_ROWS | GRAFT_ARG_STRIDED))) {
-    if (!is_contiguous(tensor)) [[unlikely]]
-      return fail(why, argument, "has strides " + strides_text(tensor) + "; it must be contiguous");
-    auto address = reinterpret_cast<std::uintptr_t>(tensor.data) + tensor.byte_offset;
-    if (tensor.data && (address & (contract_->alignment - 1)) != 0) [[unlikely]]
-      return fail(why, argument, "is not aligned to " + std::to_string(contract_->alignment) + " bytes");
-  } else if ((argument.flags & GRAFT_ARG_ROWS) && !has_rows(tensor)) [[unlikely]] {
-    return fail(why, argument, "has strides " + strides_text(tensor) + "; the last must be 1");
-  }
-  return true;
+  const std::int64_t* size = tensor.shape + leading;
+  for (const Dimension& dimension : shape.dimensions)
+    if (!bind_dimension(dimension, *size++, binding)) return Mismatch::size;
+  return Mismatch::none;
 }
 
 bool ContractPlan::bind_dimension(const Dimension& dimension, std::int64_t size,
                                   ContractBinding& binding) const {
   if (dimension.name < 0) return size == dimension.factor;
   std::int64_t& bound = binding.sizes[static_cast<std::size_t>(dimension.name)];
-  if (bound < 0) {
-    // A broadcast 1 says nothing about the dimension's size.
-    if (dimension.broadcast && size == 1) return true;
-    if (size % dimension.factor != 0) return false;
-    bound = size / dimension.factor;
+  if (bound >= 0) return size == dimension.factor * bound || (dimension.broadcast && size == 1);
+  // A broadcast 1 says nothing about the dimension's size.
+  if (dimension.broadcast && size == 1) return true;
+  if (dimension.factor == 1) [[likely]] {
+    bound = size;
     return true;
   }
-  return size == dimension.factor * bound || (dimension.broadcast && size == 1);
+  bound = size / dimension.factor;
+  return size % dimension.factor == 0;
+}
+
+std::string ContractPlan::explain(Mismatch mismatch, std::size_t index, const graft_value& value,
+                                  const ContractBinding& binding) const {
+  if (mismatch == Mismatch::no_tensor) return "is no tensor";
+  if (mismatch == Mismatch::missing) return "is missing";
+  const graft_tensor& tensor = *value.as.tensor;
+  const graft_argument& argument = contract_->arguments[index];
+  switch (mismatch) {
+    case Mismatch::dtype:
+      return "is " + dtype_name(tensor.dtype) + "; it must be " + dtype_name(output_dtype(index, binding));
+    case Mismatch::too_many:
+      return "has " + std::to_string(tensor.ndim) + " dimensions; 8 are the most";
+    case Mismatch::contiguous:
+      return "has strides " + list(tensor.strides, tensor.ndim) + "; it must be contiguous";
+    case Mismatch::rows:
+      return "has strides " + list(tensor.strides, tensor.ndim) + "; the last must be 1";
+    case Mismatch::alignment:
+      return "is not aligned to " + std::to_string(contract_->alignment) + " bytes";
+    default:
+      break;
+  }
+  std::string text = "has shape " + list(tensor.shape, tensor.ndim);
+  if (mismatch == Mismatch::leading) return text + ", whose leading dimensions differ from the others'";
+  text += "; it must be [" + std::string(argument.shape) + "]";
+  // The names that are bound, for the reader to find the one that is off.
+  for (const Dimension& dimension : shapes_[index].dimensions) {
+    if (dimension.name < 0 || binding.sizes[static_cast<std::size_t>(dimension.name)] < 0) continue;
+    std::size_t name = static_cast<std::size_t>(dimension.name);
+    text += ", " + names_[name] + " is " + std::to_string(binding.sizes[name]);
+  }
+  return text;
 }
 
 }  // namespace graft

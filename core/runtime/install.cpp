@@ -15,7 +15,12 @@ fs::path library_folder() try {
 }
 
 fs::path find_embedded_hub() {
-  if (const char* set = std::getenv("GRAFT_HUB"); set && *set) return fs::absolute(set);
+  if (const char* set = std::getenv("GRAFT_HUB"); set && *set) {
+    if (!fs::is_directory(set))
+      throw Error(ErrorCode::not_found, "GRAFT_HUB=" + std::string(set), "there is no such folder",
+                  "set it to a hub's folder, or unset it for the one that comes with Graft");
+    return fs::absolute(set);
+  }
   fs::path folder = library_folder();
   for (const char* place : {"../hub", "../share/graft/hub", "../../share/graft/hub"})
     if (fs::is_directory(folder / place / "kernels")) return (folder / place).lexically_normal();

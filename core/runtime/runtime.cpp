@@ -24,7 +24,6 @@ RuntimeOptions with_defaults(RuntimeOptions options) {
     const char* set = std::getenv("HF_ENDPOINT");
     options.endpoint = set && *set ? set : kDefaultEndpoint;
   }
-  if (options.embedded_hub.empty()) options.embedded_hub = find_embedded_hub();
   return options;
 }
 
@@ -50,6 +49,12 @@ std::vector<std::string> list_variants(Hub& hub, const RepoId& repo, const std::
               "build one for this host, or use another kernel or version");
 }
 
+/// Permissions, broken disks and looping links, wherever a folder is looked into.
+Error io_error(const KernelRef& ref, const fs::filesystem_error& e) {
+  return {ErrorCode::io, "kernel " + ref.str(), e.path1().string() + ": " + e.code().message(),
+          "check that the path can be read"};
+}
+
 }  // namespace
 
 struct Runtime::State {
@@ -70,7 +75,7 @@ Kernel Runtime::load(const KernelRef& ref, const LoadOptions& options) {
   return {std::move(package), &entry};
 }
 
-Package Runtime::load_package(const KernelRef& ref, const LoadOptions& options) {
+Package Runtime::load_package(const KernelRef& ref, const LoadOptions& options) try {
   if (ref.is_local()) return state_->load_local(ref, options);
   std::string key =
       ref.repo + "@" + ref.revision + " " + options.device + (options.allow_all_kernels ? " all" : "");
@@ -88,6 +93,8 @@ Package Runtime::load_package(const KernelRef& ref, const LoadOptions& options) 
   Package kept = state_->loaded.emplace(key, std::move(package)).first->second;
   kept.ref = ref;
   return kept;
+} catch (const fs::filesystem_error& e) {
+  throw io_error(ref, e);
 }
 
 Package Runtime::State::load_from_hub(Runtime& runtime, const KernelRef& ref, const LoadOptions& load) {
@@ -144,10 +151,12 @@ Package Runtime::State::load_local(const KernelRef& ref, const LoadOptions& load
           trust, found.variants.trace, plugin};
 }
 
-LocatedPackage Runtime::locate(const KernelRef& ref, const LoadOptions& options) {
+LocatedPackage Runtime::locate(const KernelRef& ref, const LoadOptions& options) try {
   if (!ref.is_local()) return state_->locate_in_hub(*this, ref, options);
   LocalPackage found = find_local_package(ref.local, host_for(options.device), options.device);
   return {ref.local.string(), "", "", found.variants, found.library.parent_path()};
+} catch (const fs::filesystem_error& e) {
+  throw io_error(ref, e);
 }
 
 std::shared_ptr<Hub> Runtime::hub_for(const std::string& repo) {
@@ -160,8 +169,11 @@ std::shared_ptr<Hub> Runtime::hub_for(const std::string& repo) {
 
 std::shared_ptr<Hub> Runtime::embedded_hub() {
   std::lock_guard lock(state_->mutex);
-  if (!state_->embedded && !state_->options.embedded_hub.empty())
-    state_->embedded = open_hub("file://" + state_->options.embedded_hub.string());
+  if (!state_->embedded) {
+    const fs::path& set = state_->options.embedded_hub;
+    fs::path folder = set.empty() ? find_embedded_hub() : set;
+    if (!folder.empty()) state_->embedded = open_hub("file://" + folder.string());
+  }
   return state_->embedded;
 }
 

@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
+#include <optional>
 #include <utility>
 
 #include "graft/error.h"
@@ -106,7 +107,9 @@ void SealedCopy::keep_open() {
 }
 
 void SealedCopy::fill(int source, std::string_view algorithm) {
-  Hasher sha256("sha256"), other(algorithm);
+  Hasher sha256("sha256");
+  std::optional<Hasher> other;
+  if (algorithm != "sha256") other.emplace(algorithm);
   std::vector<char> buffer(1 << 18);
   for (;;) {
     ssize_t got = read(source, buffer.data(), buffer.size());
@@ -114,7 +117,7 @@ void SealedCopy::fill(int source, std::string_view algorithm) {
     if (got < 0) fail_io(source_, "reading it failed");
     if (got == 0) break;
     sha256.update(buffer.data(), static_cast<std::size_t>(got));
-    other.update(buffer.data(), static_cast<std::size_t>(got));
+    if (other) other->update(buffer.data(), static_cast<std::size_t>(got));
     for (ssize_t written = 0; written < got;) {
       ssize_t put = write(fd_, buffer.data() + written, static_cast<std::size_t>(got - written));
       if (put < 0 && errno != EINTR) fail_io(source_, "copying it failed");
@@ -126,8 +129,9 @@ void SealedCopy::fill(int source, std::string_view algorithm) {
       throw Error(ErrorCode::corrupt, "library " + source_, "is larger than 2 GiB",
                   "build or download it again");
   }
-  digest_ = "sha256:" + to_hex(sha256.finish());
-  hash_ = other.finish();
+  std::vector<unsigned char> digest = sha256.finish();
+  digest_ = "sha256:" + to_hex(digest);
+  hash_ = other ? other->finish() : std::move(digest);
 }
 
 void SealedCopy::seal() {

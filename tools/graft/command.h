@@ -24,6 +24,7 @@ void add_info(CLI::App& app, CommandLine& line);
 void add_ls(CLI::App& app, CommandLine& line);
 void add_pack(CLI::App& app, CommandLine& line);
 void add_run(CLI::App& app, CommandLine& line);
+void add_tokenize(CLI::App& app, CommandLine& line);
 void add_verify(CLI::App& app, CommandLine& line);
 
 /// A subcommand with --json and an example below its help.

@@ -20,6 +20,12 @@ CLI::App* add_command(CLI::App& app, CommandLine& line, const char* name, const 
 
 namespace {
 
+/// A caret's picture ends in a newline, for messages on one line that follow it.
+std::string trimmed(std::string text) {
+  while (text.ends_with('\n')) text.pop_back();
+  return text;
+}
+
 void print_error(const Error& error, bool json) {
   if (json) {
     nlohmann::ordered_json object = {{"error",
@@ -31,7 +37,7 @@ void print_error(const Error& error, bool json) {
     return;
   }
   fmt::print(stderr, "{} {}: {}\n", styled("graft:", Style::red, true), printable(error.failed()),
-             printable(error.why()));
+             printable(trimmed(error.why())));
   if (!error.mend().empty()) fmt::print(stderr, "  → {}\n", printable(error.mend()));
 }
 
@@ -46,6 +52,7 @@ int run(int argc, char** argv) {
   add_ls(app, line);
   add_verify(app, line);
   add_pack(app, line);
+  add_tokenize(app, line);
   add_completion(app, line);
   try {
     app.parse(argc, argv);

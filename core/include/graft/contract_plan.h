@@ -74,9 +74,24 @@ class ContractPlan {
 
   void compile_shape(std::size_t index);
   void check_outputs_follow() const;
-  bool check_tensor(std::size_t index, const graft_tensor& tensor, ContractBinding& binding,
-                    std::string* why) const;
+  enum class Mismatch {
+    none,
+    no_tensor,
+    missing,
+    dtype,
+    too_many,
+    rank,
+    leading,
+    size,
+    contiguous,
+    rows,
+    alignment
+  };
+  Mismatch check_tensor(std::size_t index, const graft_tensor& tensor, ContractBinding& binding) const;
+  Mismatch bind_shape(const Shape& shape, const graft_tensor& tensor, ContractBinding& binding) const;
   bool bind_dimension(const Dimension& dimension, std::int64_t size, ContractBinding& binding) const;
+  std::string explain(Mismatch mismatch, std::size_t index, const graft_value& value,
+                      const ContractBinding& binding) const;
 
   const graft_contract* contract_;
   std::vector<Shape> shapes_;

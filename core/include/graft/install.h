@@ -11,6 +11,7 @@ std::filesystem::path library_folder();
 /// The Hub that comes with Graft: GRAFT_HUB if set, else ../hub (a build folder) or ../share/graft/hub
 /// (installed) beside the library's folder, else share/graft/hub one folder further up
 /// (lib/x86_64-linux-gnu). Empty if there is none.
+/// Throws Error(not_found) if GRAFT_HUB names no folder.
 std::filesystem::path find_embedded_hub();
 
 }  // namespace graft

@@ -13,7 +13,7 @@ struct PackOptions {
   std::filesystem::path hub;         // a file:// hub's folder; made if it is not there
   std::string repo;                  // "org/name"
   std::string tag;                   // "v1.0.0"
-  std::string license;               // SPDX, "Apache-2.0"; may be empty
+  std::string license = {};          // SPDX, "Apache-2.0"; may be empty
   std::string algorithm = "sha256";  // of the digests; or "sha512"
   bool move_tag =
       false;  // let `tag` leave the commit it names now; commits that no ref names are then removed

@@ -33,10 +33,10 @@ struct Kernel : Package {
 };
 
 struct RuntimeOptions {
-  std::string endpoint;                // empty: HF_ENDPOINT, else https://huggingface.co
-  std::filesystem::path embedded_hub;  // asked first for graft-kernels/…; empty: find_embedded_hub()
-  Policy policy;
-  std::filesystem::path cache_dir;  // of Hubs over the network; empty: as huggingface_hub finds it
+  std::string endpoint = {};                // empty: HF_ENDPOINT, else https://huggingface.co
+  std::filesystem::path embedded_hub = {};  // asked first for graft-kernels/…; empty: find_embedded_hub()
+  Policy policy = {};
+  std::filesystem::path cache_dir = {};  // of Hubs over the network; empty: as huggingface_hub finds it
 };
 
 struct LoadOptions {
