@@ -12,9 +12,9 @@ struct Matrix {
   const float* operator[](int64_t row) const { return data + row * stride; }
 };
 
-// Products of M rows of x with N weight rows: out[m][n]. M x N accumulators stay in registers. Meanwhile the
-// processor is told to fetch what lies `ahead` elements further on: the next weight rows, where its own
-// prefetchers would have to start anew.
+// Products of M rows of x with N weight rows: out[m][n]. M x N accumulators stay in registers. Meanwhile what
+// lies `ahead` elements further on in each weight row's stream is fetched: the processor's own prefetchers
+// stop at the end of a page.
 template <int M, int N, class W>
 inline void dot_tile(const Matrix& x, int64_t row, const W* weight, int64_t weight_stride, int64_t ahead,
                      float (&out)[M][N]) {
@@ -53,16 +53,23 @@ inline void dot_tile(const Matrix& x, int64_t row, const W* weight, int64_t weig
   }
 }
 
-// write(row, column, value) for all rows of x and weight rows [begin, end), in tiles of up to 3 x 4.
+// Bytes ahead in each stream: a page, so that its address is translated by the time it is read.
+inline constexpr int64_t kFetchAhead = 4096;
+
+// write(row, column, value) for all rows of x and weight rows [begin, end), in tiles of up to 3 x 4. The
+// weight rows of a tile are a quarter of the range apart: four long streams, which one core reads at 20 GB/s
+// where four neighbouring rows gave 12 (AMD EPYC, 1 of 2 cores).
 template <class W, class Write>
 void few_rows_times(const Matrix& x, const W* weight, int64_t weight_stride, int64_t begin, int64_t end,
                     const Write& write) {
+  const int64_t quarter = (end - begin) / 4;
   const auto tile = [&]<int M, int N>(int64_t row, int64_t column, std::integral_constant<int, M>,
                                       std::integral_constant<int, N>) __attribute__((always_inline)) {
     float out[M][N];
-    dot_tile<M, N>(x, row, weight + column * weight_stride, weight_stride, N * weight_stride, out);
+    dot_tile<M, N>(x, row, weight + column * weight_stride, quarter * weight_stride,
+                   kFetchAhead / int64_t{sizeof(W)}, out);
     for (int m = 0; m < M; ++m)
-      for (int n = 0; n < N; ++n) write(row + m, column + n, out[m][n]);
+      for (int n = 0; n < N; ++n) write(row + m, column + n * quarter, out[m][n]);
   };
   const auto columns = [&]<class N>(int64_t column, N n) __attribute__((always_inline)) {
     int64_t row = 0;
@@ -70,9 +77,10 @@ void few_rows_times(const Matrix& x, const W* weight, int64_t weight_stride, int
     if (x.rows - row == 2) tile(row, column, std::integral_constant<int, 2>{}, n);
     if (x.rows - row == 1) tile(row, column, std::integral_constant<int, 1>{}, n);
   };
-  int64_t column = begin;
-  for (; column + 4 <= end; column += 4) columns(column, std::integral_constant<int, 4>{});
-  for (; column < end; ++column) columns(column, std::integral_constant<int, 1>{});
+  for (int64_t column = begin; column < begin + quarter; ++column)
+    columns(column, std::integral_constant<int, 4>{});
+  for (int64_t column = begin + 4 * quarter; column < end; ++column)
+    columns(column, std::integral_constant<int, 1>{});
 }
 
 }  // namespace graft

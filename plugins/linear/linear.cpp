@@ -18,9 +18,6 @@ using namespace simd;
 
 // Up to here streaming is faster than packing.
 constexpr int64_t kFewRows = 16;
-// Weight elements for one task of the streaming kind: 256 KiB in float, some 20 microseconds.
-constexpr int64_t kElementsPerTask = 65536;
-
 struct Linear {
   explicit Linear(const Attributes&) {}
 
@@ -52,8 +49,7 @@ struct Linear {
   template <class T>
   static void stream(const Call& call, const Matrix& x, const T* weight, int64_t columns, const T* bias,
                      T* out) {
-    const int64_t grain = std::max<int64_t>(4, kElementsPerTask / std::max<int64_t>(1, x.width));
-    call.parallel_for(columns, grain, [&](int64_t begin, int64_t end, uint32_t) {
+    stream_columns(call, columns, x.width, [&](int64_t begin, int64_t end) {
       few_rows_times(x, weight, x.width, begin, end, [&](int64_t row, int64_t column, float value) {
         from_float(bias != nullptr ? value + to_float(bias[column]) : value, out + row * columns + column);
       });

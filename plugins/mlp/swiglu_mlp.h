@@ -53,7 +53,6 @@ class SwiGLUMLP {
 
  private:
   static constexpr int64_t kFewRows = 16;
-  static constexpr int64_t kElementsPerTask = 65536;  // of a weight, when streaming
 
   template <class T>
   struct Layer {
@@ -89,10 +88,7 @@ class SwiGLUMLP {
   static void stream(const plugin::Call& call, const Matrix& x, const Layer<T>& layer, const Matrix& between,
                      float* hidden, float* ups) {
     const int64_t width = x.width, intermediate = between.width;
-    const auto grain = [](int64_t depth) {
-      return std::max<int64_t>(4, kElementsPerTask / std::max<int64_t>(1, depth));
-    };
-    call.parallel_for(intermediate, grain(2 * width), [&](int64_t begin, int64_t end, uint32_t) {
+    stream_columns(call, intermediate, 2 * width, [&](int64_t begin, int64_t end) {
       few_rows_times(x, layer.gate, width, begin, end, [&](int64_t row, int64_t column, float value) {
         hidden[row * intermediate + column] = value;
       });
@@ -105,7 +101,7 @@ class SwiGLUMLP {
                 layer.up_out != nullptr ? layer.up_out + at : nullptr, end - begin);
       }
     });
-    call.parallel_for(width, grain(intermediate), [&](int64_t begin, int64_t end, uint32_t) {
+    stream_columns(call, width, intermediate, [&](int64_t begin, int64_t end) {
       few_rows_times(between, layer.down, intermediate, begin, end,
                      [&](int64_t row, int64_t column, float value) {
                        simd::from_float(value, layer.out + row * width + column);

@@ -3,6 +3,7 @@
 argv[2] == "stall": stops half-way through unpacking, says so, and waits to be killed.
 """
 
+import signal
 import sys
 import time
 from pathlib import Path
@@ -10,6 +11,8 @@ from pathlib import Path
 import support
 import libtorch
 
+# A ctest in the background hands on an ignored SIGINT; a person's terminal does not.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 libtorch.WHEELS = support.small_wheels(Path(sys.argv[1]))
 libtorch._of_python = lambda: None
 if sys.argv[2:] == ["stall"]:

@@ -32,12 +32,19 @@ class WithCache(unittest.TestCase):
 
 
 def version_header(version):
-    return "".join(f"#define TORCH_VERSION_{name} {number}\n" for name, number in zip(("MAJOR", "MINOR", "PATCH"), version.split(".")))
+    return "".join(
+        f"#define TORCH_VERSION_{name} {number}\n"
+        for name, number in zip(("MAJOR", "MINOR", "PATCH"), version.split("."))
+    )
 
 
 def libtorch_files(version="2.11.0"):
-    return {"include/torch/headeronly/version.h": version_header(version), "include/torch/csrc/api/include/torch/torch.h": "// torch\n",
-            "lib/libtorch_cpu.so": "cpu" * 1000, "lib/libc10.so": "c10" * 100}
+    return {
+        "include/torch/headeronly/version.h": version_header(version),
+        "include/torch/csrc/api/include/torch/torch.h": "// torch\n",
+        "lib/libtorch_cpu.so": "cpu" * 1000,
+        "lib/libc10.so": "c10" * 100,
+    }
 
 
 def make_libtorch(folder, version="2.11.0"):
@@ -56,7 +63,9 @@ def make_wheel(folder, name, version, files):
         for member, text in files.items():
             archive.writestr(member, text)
         archive.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
-        archive.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        archive.writestr(
+            f"{info}/WHEEL", "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+        )
         archive.writestr(f"{info}/RECORD", "")
     return registry.Wheel(name, version, hashlib.sha256(path.read_bytes()).hexdigest(), path.stat().st_size, "any")
 
@@ -64,8 +73,18 @@ def make_wheel(folder, name, version, files):
 def small_wheels(folder):
     """Stand-ins for the three wheels of libtorch.WHEELS, in a folder that pip is told to look in, and nowhere else"""
     wheels = [
-        make_wheel(folder, "torch", "2.11.0", {**{f"torch/{name}": text for name, text in libtorch_files().items()}, "torch/nn/modules.py": "not wanted"}),
-        make_wheel(folder, "nvidia-cuda-runtime", "13.0.96", {"nvidia/cu13/lib/libcudart.so.13": "cudart", "nvidia/cu13/include/cuda.h": "not wanted"}),
+        make_wheel(
+            folder,
+            "torch",
+            "2.11.0",
+            {**{f"torch/{name}": text for name, text in libtorch_files().items()}, "torch/nn/modules.py": "not wanted"},
+        ),
+        make_wheel(
+            folder,
+            "nvidia-cuda-runtime",
+            "13.0.96",
+            {"nvidia/cu13/lib/libcudart.so.13": "cudart", "nvidia/cu13/include/cuda.h": "not wanted"},
+        ),
         make_wheel(folder, "nvidia-cuda-cupti", "13.0.85", {"nvidia/cu13/lib/libcupti.so.13": "cupti"}),
     ]
     os.environ.update(PIP_NO_INDEX="1", PIP_FIND_LINKS=str(folder))

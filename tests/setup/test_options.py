@@ -65,7 +65,9 @@ class Options(support.WithCache):
 
     def test_what_is_missing_is_installed_and_nothing_else(self):
         self.with_missing(model)
-        with mock.patch.object(libtorch, "install", side_effect=AssertionError), mock.patch.object(model, "install") as install:
+        with mock.patch.object(libtorch, "install", side_effect=AssertionError), mock.patch.object(
+            model, "install"
+        ) as install:
             code, out, _ = self.run_setup()
         self.assertEqual((code, install.call_count), (0, 1))
         self.assertIn("Setting up model", out)

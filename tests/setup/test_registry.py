@@ -17,13 +17,20 @@ class Registry(support.WithCache):
         self.assertIn("network", raised.exception.mend)
 
     def test_a_python_without_pip_is_told_how_to_get_it(self):
-        with mock.patch("importlib.util.find_spec", return_value=None), self.assertRaisesRegex(SetupError, "has no pip") as raised:
+        with mock.patch("importlib.util.find_spec", return_value=None), self.assertRaisesRegex(
+            SetupError, "has no pip"
+        ) as raised:
             registry.download([], self.folder, "downloading")
         self.assertIn("python3-pip", raised.exception.mend)
 
     def test_only_what_is_wanted_is_unpacked(self):
         support.make_wheel(self.folder / "wheels", "thing", "1", {"a/x.h": "x", "b/y.h": "y"})
-        registry.unpack([self.folder / "wheels" / "thing-1-py3-none-any.whl"], lambda name: name.startswith("a/"), self.folder / "out", "unpacking")
+        registry.unpack(
+            [self.folder / "wheels" / "thing-1-py3-none-any.whl"],
+            lambda name: name.startswith("a/"),
+            self.folder / "out",
+            "unpacking",
+        )
         self.assertEqual([path.name for path in (self.folder / "out").rglob("*") if path.is_file()], ["x.h"])
         self.assertEqual((self.folder / "out" / "a" / "x.h").read_text(), "x")
 

@@ -74,14 +74,20 @@ class Packages(support.WithCache):
 
 class Install(support.WithCache):
     def patched(self, codename, user=0, programs=()):
-        for patch in (mock.patch.object(system, "distribution", return_value=(codename, "Fedora Linux 41")), mock.patch.object(system, "packages", return_value=["g++", "cmake"]),
-                      mock.patch("os.geteuid", return_value=user), mock.patch("shutil.which", side_effect=lambda name: name if name in programs else None)):
+        for patch in (
+            mock.patch.object(system, "distribution", return_value=(codename, "Fedora Linux 41")),
+            mock.patch.object(system, "packages", return_value=["g++", "cmake"]),
+            mock.patch("os.geteuid", return_value=user),
+            mock.patch("shutil.which", side_effect=lambda name: name if name in programs else None),
+        ):
             patch.start()
             self.addCleanup(patch.stop)
 
     def test_the_commands_are_those_that_install(self):
         self.patched("bookworm", user=1000, programs=["apt-get", "sudo"])
-        self.assertEqual(system.commands(), ["sudo apt-get update", "sudo apt-get install --yes --no-install-recommends g++ cmake"])
+        self.assertEqual(
+            system.commands(), ["sudo apt-get update", "sudo apt-get install --yes --no-install-recommends g++ cmake"]
+        )
 
     def test_root_needs_no_sudo(self):
         self.patched("bookworm", programs=["apt-get"])
@@ -89,7 +95,9 @@ class Install(support.WithCache):
 
     def test_another_distribution_gets_the_list(self):
         self.patched("")
-        with self.assertRaisesRegex(SetupError, "Fedora Linux 41 is neither Debian 12 nor Ubuntu 24.04.*g\\+\\+, cmake") as raised:
+        with self.assertRaisesRegex(
+            SetupError, "Fedora Linux 41 is neither Debian 12 nor Ubuntu 24.04.*g\\+\\+, cmake"
+        ) as raised:
             system.install()
         self.assertIn("Debian's", raised.exception.mend)
         self.assertIn("Fedora Linux 41", system.commands()[0])
@@ -109,8 +117,9 @@ class Install(support.WithCache):
         os.environ["PATH"] = f"{path.parent}:{os.environ['PATH']}"
 
     def installing(self, before_and_after):
-        with mock.patch.object(system, "distribution", return_value=("bookworm", "Debian 12")), mock.patch("os.geteuid", return_value=0), \
-             mock.patch.object(system, "packages", side_effect=before_and_after):
+        with mock.patch.object(system, "distribution", return_value=("bookworm", "Debian 12")), mock.patch(
+            "os.geteuid", return_value=0
+        ), mock.patch.object(system, "packages", side_effect=before_and_after):
             system.install()
 
     def test_apt_installs_what_is_missing(self):

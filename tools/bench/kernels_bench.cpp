@@ -146,24 +146,32 @@ graft_dtype dtype_of(int64_t bits) {
   return bits == 32 ? kFloat32 : kBfloat16;
 }
 
-// What the machine reads with all threads: 64-byte lines, summed up.
+// What the machine reads with all threads: vectors summed up, each range in four streams.
 void memory_read(benchmark::State& state) {
-  typedef int64_t Line __attribute__((vector_size(32)));
+  typedef int64_t Vector __attribute__((vector_size(32)));
+  constexpr int64_t kRange = 8192;  // vectors, 256 KiB
   Array all(kFloat32, {int64_t(kRotation / 4)});
-  const auto* lines = static_cast<const Line*>(all.value().as.tensor->data);
   struct Job {
-    const Line* lines;
+    const Vector* vectors;
     int64_t sum;
-  } job{lines, 0};
+  } job{static_cast<const Vector*>(all.value().as.tensor->data), 0};
   for (auto _ : state) {
     ThreadPool::shared().parallel_for(
-        int64_t(kRotation / sizeof(Line) / 1024), 16,
+        int64_t(kRotation / sizeof(Vector) / kRange), 1,
         [](void* data, int64_t begin, int64_t end, uint32_t) {
           Job& job = *static_cast<Job*>(data);
-          Line sums[4] = {};
-          for (int64_t i = begin * 1024; i < end * 1024; i += 4)
-            for (int j = 0; j < 4; ++j) sums[j] += job.lines[i + j];
-          const Line sum = sums[0] + sums[1] + sums[2] + sums[3];
+          Vector sums[4] = {};
+          for (int64_t range = begin; range < end; ++range) {
+            const Vector* from = job.vectors + range * kRange;
+            for (int64_t i = 0; i < kRange / 4; i += 2) {
+              for (int64_t stream = 0; stream < 4; ++stream) {
+                const Vector* at = from + stream * (kRange / 4) + i;
+                __builtin_prefetch(at + 4096 / sizeof(Vector));
+                sums[stream] += at[0] + at[1];
+              }
+            }
+          }
+          const Vector sum = sums[0] + sums[1] + sums[2] + sums[3];
           __atomic_fetch_add(&job.sum, sum[0] + sum[1] + sum[2] + sum[3], __ATOMIC_RELAXED);
         },
         &job);
@@ -177,10 +185,15 @@ BENCHMARK(memory_read)->UseRealTime();
 // What the processor multiplies and adds with all threads, out of registers.
 __attribute__((target("avx2,fma"))) void multiply_add(void* data, int64_t begin, int64_t end, uint32_t) {
   typedef float Floats __attribute__((vector_size(32)));
-  Floats sums[12] = {}, factor = {};
+  Floats sums[12], factor = {};
+#pragma GCC unroll 12
+  for (Floats& sum : sums) {
+    sum = factor;
+    asm("" : "+x"(sum));  // else all twelve would be one and the same to the compiler
+  }
   for (int64_t i = begin * 10000; i < end * 10000; ++i) {
 #pragma GCC unroll 12
-    for (int j = 0; j < 12; ++j) sums[j] = sums[j] * factor + sums[j];
+    for (Floats& sum : sums) sum = sum * factor + factor;
     asm volatile("" : "+x"(factor));
   }
   for (const Floats& sum : sums) static_cast<volatile float*>(data)[0] = sum[0];

@@ -15,6 +15,8 @@ SOURCE = Path(__file__).resolve().parent.parent.parent
 BUILD = SOURCE / "build"
 SANITIZED = BUILD / "sanitize"
 SANITIZE = "-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer"
+# Without its sloppiness ccache caches no file that uses a precompiled header; set here, a plain `ninja` has it too.
+CCACHE = "env;CCACHE_SLOPPINESS=pch_defines,time_macros;ccache"
 STEP = re.compile(r"\[(\d+)/(\d+)\] ")
 
 
@@ -27,12 +29,16 @@ def set_up(no_install):
 def _settings(folder):
     settings = ["-G", "Ninja"]
     if shutil.which("ccache"):
-        settings += ["-DCMAKE_C_COMPILER_LAUNCHER=ccache", "-DCMAKE_CXX_COMPILER_LAUNCHER=ccache"]
+        settings += [f"-DCMAKE_C_COMPILER_LAUNCHER={CCACHE}", f"-DCMAKE_CXX_COMPILER_LAUNCHER={CCACHE}"]
     linker = next((name for name, program in (("mold", "mold"), ("lld", "ld.lld")) if shutil.which(program)), None)
     if linker:
         settings += [f"-DCMAKE_{kind}_LINKER_FLAGS=-fuse-ld={linker}" for kind in ("EXE", "SHARED", "MODULE")]
     if folder == SANITIZED:
-        settings += ["-DCMAKE_BUILD_TYPE=RelWithDebInfo", f"-DCMAKE_C_FLAGS={SANITIZE}", f"-DCMAKE_CXX_FLAGS={SANITIZE}"]
+        settings += [
+            "-DCMAKE_BUILD_TYPE=RelWithDebInfo",
+            f"-DCMAKE_C_FLAGS={SANITIZE}",
+            f"-DCMAKE_CXX_FLAGS={SANITIZE}",
+        ]
     return settings
 
 
@@ -45,44 +51,79 @@ def _jobs():
 def configure(folder):
     """CMake, if it has not run with these settings before. What changes in CMakeLists.txt ninja sees by itself."""
     settings, remembered = _settings(folder), folder / ".settings.json"
-    key = json.dumps({"settings": settings, "LIBTORCH": os.environ.get("LIBTORCH"), "cache": os.environ.get("XDG_CACHE_HOME")})
+    key = json.dumps(
+        {"settings": settings, "LIBTORCH": os.environ.get("LIBTORCH"), "cache": os.environ.get("XDG_CACHE_HOME")}
+    )
     if (folder / "build.ninja").exists() and remembered.exists() and remembered.read_text() == key:
         return
     folder.mkdir(parents=True, exist_ok=True)
     print(f"Configuring {folder.relative_to(SOURCE)}", flush=True)
     log = folder / "configure.log"
     with open(log, "w") as out:
-        code = subprocess.run(["cmake", "-S", str(SOURCE), "-B", str(folder), *settings], stdout=out, stderr=subprocess.STDOUT).returncode
+        code = subprocess.run(
+            ["cmake", "-S", str(SOURCE), "-B", str(folder), *settings], stdout=out, stderr=subprocess.STDOUT
+        ).returncode
     if code != 0:
-        raise SetupError(f"cmake failed (exit {code}); its output:\n{log.read_text()}", "Mend what it names. A stale build folder is mended by removing build/.")
+        raise SetupError(
+            f"cmake failed (exit {code}); its output:\n{log.read_text()}",
+            "Mend what it names. A stale build folder is mended by removing build/.",
+        )
     remembered.write_text(key)
 
 
 def build(folder, targets=()):
     """Builds the targets (all if none is named), showing how many steps are done; all output if it fails."""
     log = folder / "build.log"
-    command = ["cmake", "--build", str(folder), "--parallel", str(_jobs()), *(["--target", *targets] if targets else [])]
+    command = [
+        "cmake",
+        "--build",
+        str(folder),
+        "--parallel",
+        str(_jobs()),
+        *(["--target", *targets] if targets else []),
+    ]
     progress = None
-    with open(log, "w") as out, subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
-                                                 env={**os.environ, "NINJA_STATUS": "[%f/%t] "}) as process:
+    with open(log, "w") as out, subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        env={**os.environ, "NINJA_STATUS": "[%f/%t] "},
+    ) as process:
         for line in process.stdout:
             out.write(line)
             step = STEP.match(line)
             if step:
                 done, total = int(step[1]), int(step[2])
                 # The total grows when ninja finds out that CMake has to run again.
-                progress = progress if progress and progress.total == total else Progress(f"building {folder.relative_to(SOURCE)}", total, "steps")
+                progress = (
+                    progress
+                    if progress and progress.total == total
+                    else Progress(f"building {folder.relative_to(SOURCE)}", total, "steps")
+                )
                 progress.at(done)
     if process.returncode != 0:
-        raise SetupError(f"the build failed (exit {process.returncode}); its output:\n{log.read_text(errors='replace')}",
-                         f"Mend what it names and run this again; it goes on where it stopped. (The output again: {log.relative_to(SOURCE)})")
+        raise SetupError(
+            f"the build failed (exit {process.returncode}); its output:\n{log.read_text(errors='replace')}",
+            f"Mend what it names and run this again; it goes on where it stopped. (The output again: {log.relative_to(SOURCE)})",
+        )
     if progress:
         progress.done()
 
 
 def test(folder, arguments):
     """ctest, whose closing line is the last thing printed; its exit code."""
-    command = ["ctest", "--test-dir", str(folder), "--output-on-failure", "--parallel", str(_jobs()), "--no-tests=error", *arguments]
+    command = [
+        "ctest",
+        "--test-dir",
+        str(folder),
+        "--output-on-failure",
+        "--parallel",
+        str(_jobs()),
+        "--no-tests=error",
+        *arguments,
+    ]
     return subprocess.run(command, env={**os.environ, **sanitizer_options(folder)}).returncode
 
 
@@ -90,7 +131,10 @@ def sanitizer_options(folder):
     """LibTorch is not instrumented: containers that it fills look overflown, and what it keeps for good looks leaked."""
     if folder != SANITIZED:
         return {}
-    return {"ASAN_OPTIONS": "detect_leaks=0:detect_container_overflow=0:strict_string_checks=1", "UBSAN_OPTIONS": "print_stacktrace=1"}
+    return {
+        "ASAN_OPTIONS": "detect_leaks=0:detect_container_overflow=0:strict_string_checks=1",
+        "UBSAN_OPTIONS": "print_stacktrace=1",
+    }
 
 
 def told(main):

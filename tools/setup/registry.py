@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from errors import SetupError
 from progress import Progress
 
-NETWORK = ("Check the network and the proxy (https_proxy), or name another index (PIP_INDEX_URL), and run this again.")
+NETWORK = "Check the network and the proxy (https_proxy), or name another index (PIP_INDEX_URL), and run this again."
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,9 @@ def _pip(arguments, scratch, progress=None):
     command = [sys.executable, "-m", "pip", "--no-input", "--disable-pip-version-check", "--no-cache-dir", *arguments]
     log = scratch / "pip.log"
     with open(log, "w") as out:
-        process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, env={**os.environ, "TMPDIR": str(temporary)})
+        process = subprocess.Popen(
+            command, stdout=out, stderr=subprocess.STDOUT, env={**os.environ, "TMPDIR": str(temporary)}
+        )
         try:
             while True:
                 try:
@@ -68,8 +70,25 @@ def download(wheels, scratch, label):
     requirements.write_text("".join(f"{w.name}=={w.version} --hash=sha256:{w.sha256}\n" for w in wheels))
     platforms = sorted({w.platform for w in wheels})
     progress = Progress(label, sum(w.size for w in wheels))
-    _pip(["download", "--no-deps", "--require-hashes", "--only-binary=:all:", "--python-version", "3.12", "--implementation", "cp",
-          *(f"--platform={platform}" for platform in platforms), "-d", str(folder), "-r", str(requirements)], scratch, progress)
+    _pip(
+        [
+            "download",
+            "--no-deps",
+            "--require-hashes",
+            "--only-binary=:all:",
+            "--python-version",
+            "3.12",
+            "--implementation",
+            "cp",
+            *(f"--platform={platform}" for platform in platforms),
+            "-d",
+            str(folder),
+            "-r",
+            str(requirements),
+        ],
+        scratch,
+        progress,
+    )
     progress.done()
     found = []
     for wheel in wheels:
@@ -80,18 +99,38 @@ def download(wheels, scratch, label):
 
 def install(requirements, folder, scratch):
     """Packages into a folder for PYTHONPATH, so that neither a virtual environment nor the system's Python is touched."""
-    _pip(["install", "--quiet", "--no-deps", "--require-hashes", "--only-binary=:all:", "--target", str(folder), "-r", str(requirements)], scratch)
+    _pip(
+        [
+            "install",
+            "--quiet",
+            "--no-deps",
+            "--require-hashes",
+            "--only-binary=:all:",
+            "--target",
+            str(folder),
+            "-r",
+            str(requirements),
+        ],
+        scratch,
+    )
 
 
 def unpack(wheels, wanted, folder, label):
     """The files of the wheels (paths) whose names `wanted` accepts."""
     archives = [zipfile.ZipFile(path) for path in wheels]
-    members = [(archive, member) for archive in archives for member in archive.infolist() if not member.is_dir() and wanted(member.filename)]
+    members = [
+        (archive, member)
+        for archive in archives
+        for member in archive.infolist()
+        if not member.is_dir() and wanted(member.filename)
+    ]
     progress, done = Progress(label, sum(member.file_size for _, member in members)), 0
     for archive, member in members:
         target = folder / member.filename
         if ".." in target.parts or target.is_absolute() and not target.is_relative_to(folder):
-            raise SetupError(f"a wheel holds the path {member.filename}, which leaves its folder", "Report it; nothing was unpacked.")
+            raise SetupError(
+                f"a wheel holds the path {member.filename}, which leaves its folder", "Report it; nothing was unpacked."
+            )
         target.parent.mkdir(parents=True, exist_ok=True)
         with archive.open(member) as source, open(target, "wb") as out:
             while chunk := source.read(8 << 20):

@@ -65,7 +65,13 @@ def distribution(release=Path("/etc/os-release")):
 def include_folders():
     named = [Path(p) for p in os.environ.get("CPATH", "").split(":") if p]
     prefixes = [Path(p) / "include" for p in os.environ.get("CMAKE_PREFIX_PATH", "").split(":") if p]
-    return [*named, *prefixes, Path("/usr/local/include"), Path("/usr/include"), *Path("/usr/include").glob("*-linux-gnu")]
+    return [
+        *named,
+        *prefixes,
+        Path("/usr/local/include"),
+        Path("/usr/include"),
+        *Path("/usr/include").glob("*-linux-gnu"),
+    ]
 
 
 def _boost_is_new(header):
@@ -105,7 +111,10 @@ def commands(lacking=None):
     if not _apt_known():
         return [f"# {distribution()[1]}: install what these Debian packages hold with the system's own package manager"]
     sudo = "" if os.geteuid() == 0 else "sudo "
-    return [f"{sudo}apt-get update", f"{sudo}apt-get install --yes --no-install-recommends {' '.join(lacking or packages())}"]
+    return [
+        f"{sudo}apt-get update",
+        f"{sudo}apt-get install --yes --no-install-recommends {' '.join(lacking or packages())}",
+    ]
 
 
 def _apt(arguments, label, log, lacking):
@@ -113,10 +122,28 @@ def _apt(arguments, label, log, lacking):
     sudo = [] if os.geteuid() == 0 else ["sudo"]
     # The percentage comes on descriptor 3, opened by a shell inside sudo, since sudo closes all above 2. It cannot come on 1:
     # apt keeps that descriptor from dpkg, whose packages' scripts then fail at their first echo.
-    command = [*sudo, "env", "DEBIAN_FRONTEND=noninteractive", "sh", "-c", 'exec "$@" 3>&1', "sh", "apt-get", "-q", "-o", "APT::Status-Fd=3",
-               "-o", "DPkg::Lock::Timeout=600", "-o", "Dpkg::Use-Pty=0", *arguments]
+    command = [
+        *sudo,
+        "env",
+        "DEBIAN_FRONTEND=noninteractive",
+        "sh",
+        "-c",
+        'exec "$@" 3>&1',
+        "sh",
+        "apt-get",
+        "-q",
+        "-o",
+        "APT::Status-Fd=3",
+        "-o",
+        "DPkg::Lock::Timeout=600",
+        "-o",
+        "Dpkg::Use-Pty=0",
+        *arguments,
+    ]
     progress = Progress(label, 100, "%")
-    with subprocess.Popen(command, stdin=None if sudo else subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+    with subprocess.Popen(
+        command, stdin=None if sudo else subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as process:
         for line in process.stdout:
             fields = line.split(":", 3)
             if fields[0] in ("dlstatus", "pmstatus") and len(fields) == 4:
@@ -126,27 +153,44 @@ def _apt(arguments, label, log, lacking):
                 log.write(line)
     if process.returncode != 0:
         log.flush()
-        words = [line.strip() for line in Path(log.name).read_text(errors="replace").splitlines() if line.startswith("E:")]
-        raise SetupError(f"apt-get {arguments[0]} failed: {' '.join(words) or f'exit {process.returncode}'} (all of its output: {log.name})",
-                         "Mend what it names, or install the packages by hand:\n    " + "\n    ".join(commands(lacking)))
+        words = [
+            line.strip() for line in Path(log.name).read_text(errors="replace").splitlines() if line.startswith("E:")
+        ]
+        raise SetupError(
+            f"apt-get {arguments[0]} failed: {' '.join(words) or f'exit {process.returncode}'} (all of its output: {log.name})",
+            "Mend what it names, or install the packages by hand:\n    " + "\n    ".join(commands(lacking)),
+        )
     progress.done()
 
 
 def install():
     codename, name = distribution()
     if not _apt_known():
-        raise SetupError(f"{name} is neither Debian 12 nor Ubuntu 24.04, so these packages are yours to install: {', '.join(packages())}",
-                         "The names are Debian's; install what holds the same, then run this again.")
+        raise SetupError(
+            f"{name} is neither Debian 12 nor Ubuntu 24.04, so these packages are yours to install: {', '.join(packages())}",
+            "The names are Debian's; install what holds the same, then run this again.",
+        )
     if os.geteuid() != 0 and not shutil.which("sudo"):
-        raise SetupError("system packages are missing, and there is neither root nor sudo here", "As root:\n    " + "\n    ".join(commands()))
+        raise SetupError(
+            "system packages are missing, and there is neither root nor sudo here",
+            "As root:\n    " + "\n    ".join(commands()),
+        )
     with cache.locked("system"):
         lacking = packages()
         if not lacking:  # installed by the set-up that this one waited for
             return
         with open(cache.root() / "apt.log", "w") as log:
             _apt(["update"], "reading the package lists", log, lacking)
-            _apt(["install", "--yes", "--no-install-recommends", *lacking], f"installing {len(lacking)} packages", log, lacking)
+            _apt(
+                ["install", "--yes", "--no-install-recommends", *lacking],
+                f"installing {len(lacking)} packages",
+                log,
+                lacking,
+            )
     importlib.invalidate_caches()
     still = packages()
     if still:
-        raise SetupError(f"apt-get installed everything, yet {', '.join(still)} cannot be found on {name}", f"Look whether another installation hides it (PATH={os.environ.get('PATH', '')}).")
+        raise SetupError(
+            f"apt-get installed everything, yet {', '.join(still)} cannot be found on {name}",
+            f"Look whether another installation hides it (PATH={os.environ.get('PATH', '')}).",
+        )

@@ -2,6 +2,7 @@
 #include "run_options.h"
 
 #include <ATen/ops/tensor.h>
+#include <c10/util/Exception.h>
 
 #include <atomic>
 #include <chrono>
@@ -193,5 +194,9 @@ int run(const RunOptions& options) {
 }  // namespace graft
 
 extern "C" __attribute__((visibility("default"))) int graft_command_run(const graft::RunOptions* options) {
-  return graft::run(*options);
+  try {
+    return graft::run(*options);
+  } catch (const c10::Error& error) {  // its what() carries a backtrace
+    throw graft::Error(graft::ErrorCode::internal, "graft run", error.what_without_backtrace(), "please report it");
+  }
 }
