@@ -1,5 +1,6 @@
 // The check of one call: small and free of strings, since it runs for every call. What failed is a Mismatch;
 // the sentence about it is made by explain(), only if someone asks.
+#include <algorithm>
 #include <bit>
 #include <cstdint>
 
@@ -75,12 +76,17 @@ ContractPlan::Mismatch ContractPlan::check_tensor(std::size_t index, const graft
   if (!shape.inferred)
     if (Mismatch mismatch = bind_shape(shape, tensor, binding); mismatch != Mismatch::none) return mismatch;
 
+  auto address = reinterpret_cast<std::uintptr_t>(tensor.data) + tensor.byte_offset;
+  if (tensor.data && (address & (alignment(tensor) - 1))) return Mismatch::alignment;
   std::uint32_t flags = contract_->arguments[index].flags;
   if (flags & GRAFT_ARG_STRIDED) return Mismatch::none;
   if (flags & GRAFT_ARG_ROWS) return has_rows(tensor) ? Mismatch::none : Mismatch::rows;
-  if (!is_contiguous(tensor)) return Mismatch::contiguous;
-  auto address = reinterpret_cast<std::uintptr_t>(tensor.data) + tensor.byte_offset;
-  return tensor.data && (address & (contract_->alignment - 1)) ? Mismatch::alignment : Mismatch::none;
+  return is_contiguous(tensor) ? Mismatch::none : Mismatch::contiguous;
+}
+
+std::uint64_t ContractPlan::alignment(const graft_tensor& tensor) const {
+  std::uint64_t element = std::uint64_t{tensor.dtype.bits} * tensor.dtype.lanes / 8;
+  return std::max<std::uint64_t>({contract_->alignment, std::bit_floor(element), 1});
 }
 
 ContractPlan::Mismatch ContractPlan::bind_shape(const Shape& shape, const graft_tensor& tensor,
@@ -135,7 +141,7 @@ std::string ContractPlan::explain(Mismatch mismatch, std::size_t index, const gr
     case Mismatch::rows:
       return "has strides " + list(tensor.strides, tensor.ndim) + "; the last must be 1";
     case Mismatch::alignment:
-      return "is not aligned to " + std::to_string(contract_->alignment) + " bytes";
+      return "is not aligned to " + std::to_string(alignment(tensor)) + " bytes";
     default:
       break;
   }

@@ -204,7 +204,7 @@ TEST(PluginLoader, RunsDeinitWhenTheProcessEnds) {
   EXPECT_FALSE(plugins_are_gone());
   EXPECT_EXIT(
       {
-        load(test::fixture("says_deinit"));
+        load(test::fixture("uses_host"));
         std::exit(plugins_are_gone() ? 1 : 0);
       },
       testing::ExitedWithCode(0), "the fixture's deinit ran");

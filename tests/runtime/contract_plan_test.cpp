@@ -134,11 +134,21 @@ TEST(ContractPlan, IgnoresStridesOfSizeOneDimensions) {
 }
 
 TEST(ContractPlan, ChecksAlignmentUnlessDataIsNull) {
+  graft_contract aligned = graft_contract_rms_norm_1;
+  aligned.alignment = 16;
   Arguments arguments = norm({2, 8}, 8);
   arguments[1].as.tensor->byte_offset = 4;
-  EXPECT_EQ(check(graft_contract_rms_norm_1, arguments), "weight is not aligned to 16 bytes");
+  EXPECT_EQ(check(aligned, arguments), "weight is not aligned to 16 bytes");
   arguments[1].as.tensor->data = nullptr;
+  EXPECT_EQ(check(aligned, arguments), "ok");
+}
+
+TEST(ContractPlan, WantsElementsAlignedToTheirOwnSizeAtLeast) {
+  Arguments arguments = norm({2, 8}, 8);
+  arguments[1].as.tensor->byte_offset = 4;
   EXPECT_EQ(check(graft_contract_rms_norm_1, arguments), "ok");
+  arguments[1].as.tensor->byte_offset = 2;
+  EXPECT_EQ(check(graft_contract_rms_norm_1, arguments), "weight is not aligned to 4 bytes");
 }
 
 TEST(ContractPlan, BindsMultiples) {

@@ -88,6 +88,7 @@ class ContractPlan {
     alignment
   };
   Mismatch check_tensor(std::size_t index, const graft_tensor& tensor, ContractBinding& binding) const;
+  std::uint64_t alignment(const graft_tensor& tensor) const;  // bytes, a power of two
   Mismatch bind_shape(const Shape& shape, const graft_tensor& tensor, ContractBinding& binding) const;
   bool bind_dimension(const Dimension& dimension, std::int64_t size, ContractBinding& binding) const;
   std::string explain(Mismatch mismatch, std::size_t index, const graft_value& value,
