@@ -45,7 +45,7 @@ struct Scratch {
       : queries(workspace.floats(size_t(rows * plan.key_dim))),
         keys(workspace.floats(size_t(kKeysPerBlock * plan.key_dim))),
         values(workspace.floats(size_t(kKeysPerBlock * OnlineSoftmax::padded(plan.value_dim)))),
-        softmax(workspace, rows, plan.value_dim) {}
+        softmax(workspace, rows, plan.key_dim, plan.value_dim) {}
 };
 
 template <class T>

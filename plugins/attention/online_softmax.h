@@ -28,8 +28,9 @@ class OnlineSoftmax {
     return (value_dim + kTileColumns - 1) / kTileColumns * kTileColumns;
   }
 
-  OnlineSoftmax(Workspace& workspace, int64_t max_rows, int64_t value_dim)
+  OnlineSoftmax(Workspace& workspace, int64_t max_rows, int64_t key_dim, int64_t value_dim)
       : width_(padded(value_dim)),
+        packed_keys_(workspace.floats(PackedColumns::size(kKeysPerBlock, key_dim))),
         scores_(workspace.floats(size_t(max_rows * kKeysPerBlock))),
         sums_(workspace.floats(size_t(max_rows * width_))),
         peaks_(workspace.floats(size_t(max_rows))),
@@ -48,9 +49,11 @@ class OnlineSoftmax {
   template <class Hide>
   void add(const Matrix& queries, const Matrix& keys, const Matrix& values, float softcap, const Hide& hide) {
     const int64_t count = keys.rows;
-    few_rows_times(queries, keys.data, keys.stride, 0, count, [&](int64_t row, int64_t key, float score) {
-      scores_[row * kKeysPerBlock + key] = score;
-    });
+    if (rows_ < kManyRows)
+      score_few(queries, keys, values);
+    else
+      PackedColumns(packed_keys_, keys.data, keys.stride, count, keys.width)
+          .multiply(queries, 0, rows_, scores_, kKeysPerBlock);
     const int64_t padded_count = (count + simd::kLanes - 1) / simd::kLanes * simd::kLanes;
     for (int64_t row = 0; row < rows_; ++row) {
       float* scores = scores_ + row * kKeysPerBlock;
@@ -72,6 +75,19 @@ class OnlineSoftmax {
   static constexpr float kNothingSeen = -std::numeric_limits<float>::infinity();
 
  private:
+  // From here on, transposing the keys for register tiles pays.
+  static constexpr int64_t kManyRows = 12;
+
+  // Few rows wait for memory: meanwhile the next block's keys are fetched, and this block's values.
+  void score_few(const Matrix& queries, const Matrix& keys, const Matrix& values) {
+    const auto write = [&](int64_t row, int64_t key, float score) {
+      scores_[row * kKeysPerBlock + key] = score;
+      if (row > 0) return;
+      for (int64_t i = 0; i < values.width; i += 16) __builtin_prefetch(values[key] + i);
+    };
+    few_rows_times(queries, keys.data, keys.stride, 0, keys.rows, write, kKeysPerBlock * keys.stride);
+  }
+
   static void cap(float* scores, int64_t count, float softcap) {
     using namespace simd;
     for (int64_t i = 0; i < count; i += kLanes)
@@ -108,7 +124,7 @@ class OnlineSoftmax {
   }
 
   int64_t rows_ = 0, width_;
-  float *scores_, *sums_, *peaks_, *totals_;
+  float *packed_keys_, *scores_, *sums_, *peaks_, *totals_;
 };
 
 }  // namespace graft

@@ -95,16 +95,16 @@ class PackedColumns {
   // Width of the rows that multiply() writes.
   int64_t width() const { return tiles(columns_) * kTileColumns; }
 
-  // c[rows][width()] = x[row … row + rows] @ these columns
-  void multiply(const Matrix& x, int64_t row, int64_t rows, float* c) const {
+  // c[rows][width()], a row every `stride` floats, = x[row … row + rows] @ these columns
+  void multiply(const Matrix& x, int64_t row, int64_t rows, float* c, int64_t stride) const {
     for (int64_t k = 0; k < depth_; k += kBlockDepth) {
       const int64_t depth = std::min(kBlockDepth, depth_ - k);
       for (int64_t column = 0; column < columns_; column += kTileColumns) {
         const float* b = packed_ + column * depth_ + k * kTileColumns;
-        tile_column(rows, depth, x[row] + k, x.stride, b, kTileColumns, c + column, width(), k > 0);
+        tile_column(rows, depth, x[row] + k, x.stride, b, kTileColumns, c + column, stride, k > 0);
       }
     }
-    if (depth_ == 0) std::fill(c, c + rows * width(), 0.0f);
+    if (depth_ == 0) std::fill(c, c + rows * stride, 0.0f);
   }
 
  private:

@@ -61,13 +61,12 @@ inline constexpr int64_t kFetchAhead = 4096;
 // where four neighbouring rows gave 12 (AMD EPYC, 1 of 2 cores).
 template <class W, class Write>
 void few_rows_times(const Matrix& x, const W* weight, int64_t weight_stride, int64_t begin, int64_t end,
-                    const Write& write) {
+                    const Write& write, int64_t ahead = kFetchAhead / int64_t{sizeof(W)}) {
   const int64_t quarter = (end - begin) / 4;
   const auto tile = [&]<int M, int N>(int64_t row, int64_t column, std::integral_constant<int, M>,
                                       std::integral_constant<int, N>) __attribute__((always_inline)) {
     float out[M][N];
-    dot_tile<M, N>(x, row, weight + column * weight_stride, quarter * weight_stride,
-                   kFetchAhead / int64_t{sizeof(W)}, out);
+    dot_tile<M, N>(x, row, weight + column * weight_stride, quarter * weight_stride, ahead, out);
     for (int m = 0; m < M; ++m)
       for (int n = 0; n < N; ++n) write(row + m, column + n * quarter, out[m][n]);
   };

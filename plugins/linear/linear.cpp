@@ -66,7 +66,7 @@ struct Linear {
       float* products = memory + PackedColumns::size(kBlockColumns, x.width);
       const PackedColumns packed(memory, weight + block.column * x.width, x.width, block.columns, x.width);
       for_row_blocks(block, [&](int64_t row, int64_t rows) {
-        packed.multiply(x, row, rows, products);
+        packed.multiply(x, row, rows, products, packed.width());
         for (int64_t r = 0; r < rows; ++r) {
           const float* from = products + r * packed.width();
           T* to = out + (row + r) * columns + block.column;

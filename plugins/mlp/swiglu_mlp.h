@@ -126,8 +126,8 @@ class SwiGLUMLP {
       const PackedColumns up(memory + packed_size, layer.up + block.column * width, width, block.columns,
                              width);
       for_row_blocks(block, [&](int64_t row, int64_t rows) {
-        gate.multiply(x, row, rows, gates);
-        up.multiply(x, row, rows, ups);
+        gate.multiply(x, row, rows, gates, gate.width());
+        up.multiply(x, row, rows, ups, up.width());
         for (int64_t r = 0; r < rows; ++r) {
           const int64_t at = (row + r) * intermediate + block.column;
           combine(gates + r * gate.width(), ups + r * up.width(), hidden + at,
@@ -142,7 +142,7 @@ class SwiGLUMLP {
       const PackedColumns down(memory, layer.down + block.column * intermediate, intermediate, block.columns,
                                intermediate);
       for_row_blocks(block, [&](int64_t row, int64_t rows) {
-        down.multiply(between, row, rows, products);
+        down.multiply(between, row, rows, products, down.width());
         for (int64_t r = 0; r < rows; ++r) {
           const float* from = products + r * down.width();
           T* to = layer.out + (row + r) * width + block.column;
