@@ -67,7 +67,7 @@ INSTANTIATE_TEST_SUITE_P(
                       Failure{"wrong_contract", "NoSuchLayer/1"}, Failure{"wrong_dtype", "float64"},
                       Failure{"init_fails", "licence"}, Failure{"init_throws", "init"},
                       Failure{"create_fails", "create"}, Failure{"create_throws", "create"},
-                      Failure{"wrong_cpu_feature", "nosuchfeature"}, Failure{"cuda_entry", "cuda"},
+                      Failure{"wrong_cpu_feature", "nosuchfeature"}, Failure{"cuda_entry", "not for this device"},
                       Failure{"missing_library", "cannot open shared object"}),
     [](const auto& info) { return std::string(info.param.fixture); });
 
