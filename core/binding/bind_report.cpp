@@ -73,7 +73,8 @@ std::string BindReport::table() const {
                                       // "sha256:" and the first digits tell one build from another
                                       shortened(l.digest, 7 + 12),
                                       l.trust};
-    std::string reason = covered.empty() ? l.reason : "its work is done by " + covered;
+    std::string reason = l.reason;
+    if (!covered.empty()) reason += (reason.empty() ? "" : "; ") + ("its work is done by " + covered);
     std::string key = reason;
     for (const std::string& cell : cells) key += '\0' + cell;
     const auto [found, fresh] = seen.emplace(key, rows.size());

@@ -36,6 +36,13 @@ TEST(BindReport, TheTableFoldsEqualLayersOfDifferentBlocks) {
   }
 }
 
+TEST(BindReport, AFallbackKeepsItsReasonAlsoWhereAnotherModuleDoesItsWork) {
+  BindReport covered = report();
+  covered.layers.back().covered_by = "model.layers.0.mlp (SwiGLUMLP)";
+  EXPECT_NE(covered.table().find("no such repo; its work is done by model.layers.*.mlp (SwiGLUMLP)"), std::string::npos)
+      << covered.table();
+}
+
 TEST(BindReport, JsonHasTheNamesThatScriptsRelyOn) {
   const nlohmann::json json = nlohmann::json::parse(report().json());
   ASSERT_EQ(json["layers"].size(), 31u);
