@@ -9,6 +9,9 @@
 #include <torch/library.h>
 #include <torch/nn/module.h>
 
+#include <cstdlib>
+
+#include "graft/auto_model.h"
 #include "graft/contract.h"
 #include "graft/kernel_slot.h"
 #include "graft/kernelize.h"
@@ -125,6 +128,21 @@ void rms_norm_bound(benchmark::State& state) {
   for (auto _ : state) benchmark::DoNotOptimize(norm.forward(x));
 }
 BENCHMARK(rms_norm_bound)->Arg(1)->Arg(512);
+
+/// All layers of SmolLM2, as use_kernels = true maps them; its folder is GRAFT_TEST_MODEL or where tools/setup puts it.
+std::shared_ptr<graft::PreTrainedModel> smollm2() {
+  const char* given = std::getenv("GRAFT_TEST_MODEL");
+  const char* home = std::getenv("HOME");
+  return graft::AutoModelForCausalLM::from_pretrained(
+      given != nullptr ? given : std::string(home) + "/.cache/graft/models/SmolLM2-135M-Instruct");
+}
+
+void bind_smollm2_again(benchmark::State& state) {
+  const auto model = smollm2();
+  model->kernelize({.use_fallback = false});
+  for (auto _ : state) benchmark::DoNotOptimize(model->kernelize({.use_fallback = false}).layers.size());
+}
+BENCHMARK(bind_smollm2_again)->Iterations(20)->Unit(benchmark::kMillisecond);
 
 }  // namespace
 
