@@ -10,7 +10,7 @@ namespace graft {
 namespace {
 
 /// "model.layers.7.mlp" → "model.layers.*.mlp", so that equal rows of different blocks fold into one.
-std::string folded(const std::string& module) { return std::regex_replace(module, std::regex("\\.[0-9]+(?=\\.|$)"), ".*"); }
+std::string folded(const std::string& module) { return std::regex_replace(module, std::regex("\\.[0-9]+(?=[. ]|$)"), ".*"); }
 
 std::string shortened(const std::string& text, size_t length) {
   return text.size() <= length ? text : text.substr(0, length);

@@ -7,6 +7,7 @@
 #include <array>
 #include <cstring>
 
+#include "graft/dtype.h"
 #include "graft/error.h"
 #include "graft/plugin_call.h"
 #include "graft/thread_pool.h"
@@ -81,6 +82,10 @@ BoundKernel::BoundKernel(Kernel kernel, LayerFacts facts) : kernel_(std::move(ke
     weights_.push_back({i, tensor, view(tensor), version_of(tensor)});
   }
   for (Weight& weight : weights_) template_[weight.position] = as_value(&weight.view);
+
+  if (std::string why; !facts_.plan->check(template_.data(), binding_, ContractPart::weights, &why)) {
+    throw Error(ErrorCode::unsupported, name, why, "map a kernel whose contract fits the layer's weights");
+  }
 
   graft_status status = call_plugin([&] {
     return entry.create(&entry, &contract, device, facts_.attributes.data(), &instance_);
@@ -159,10 +164,11 @@ BoundKernel::Outcome BoundKernel::call(std::initializer_list<TensorArg> inputs, 
     arguments[i] = as_value(&views[i]);
   }
 
-  ContractBinding binding;
-  if (!facts_.plan->check(arguments.data(), binding, nullptr, /*weights=*/false)) {
+  ContractBinding binding = binding_;
+  if (!facts_.plan->check(arguments.data(), binding, ContractPart::inputs)) {
     std::string why;
-    facts_.plan->check(arguments.data(), binding, &why, false);
+    binding = binding_;
+    facts_.plan->check(arguments.data(), binding, ContractPart::inputs, &why);
     throw Error(ErrorCode::invalid_argument, "call of " + kernel_.ref.str() + " (" + contract.name + ")", why,
                 "give the layer inputs that its contract allows");
   }

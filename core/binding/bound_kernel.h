@@ -64,6 +64,7 @@ class BoundKernel {
   LayerFacts facts_;
   std::vector<Weight> weights_;
   std::vector<graft_value> template_;  // a call's arguments with the weights filled in
+  ContractBinding binding_;            // the dimensions that the weights fix
   graft_instance* instance_ = nullptr;
 };
 

@@ -2,6 +2,7 @@
 
 #include <torch/nn/module.h>
 
+#include "graft/contract.h"
 #include "graft/error.h"
 #include "slot_state.h"
 

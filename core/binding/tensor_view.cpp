@@ -1,5 +1,6 @@
 #include "tensor_view.h"
 
+#include "graft/dtype.h"
 #include "graft/error.h"
 
 namespace graft {

@@ -102,7 +102,8 @@ at::Tensor attention_forward(const at::Tensor& q, const at::Tensor& k, const at:
   const bool plain_causal = fused && !mask.defined() && queries == keys && (window == 0 || window >= keys);
   const at::Tensor sees = plain_causal ? at::Tensor() : visible(q, keys, mask, window);
   if (fused) {
-    return at::scaled_dot_product_attention(q, repeated(k), repeated(v), sees, 0.0, plain_causal, scale)
+    const std::optional<at::Tensor> attn_mask = sees.defined() ? std::optional(sees) : std::nullopt;
+    return at::scaled_dot_product_attention(q, repeated(k), repeated(v), attn_mask, 0.0, plain_causal, scale)
         .transpose(1, 2)
         .contiguous();
   }

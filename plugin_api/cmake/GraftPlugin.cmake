@@ -4,11 +4,7 @@
 # Builds one variant of a kernel repo: ${GRAFT_REPOS_DIR}/<org>/<name>/build/<variant>/<name>.so, ready for `graft pack`.
 # Several calls with one REPO and different VARIANTs make up the repo. Version and license of a repo end up in its
 # metadata.json.
-if(NOT DEFINED GRAFT_REPOS_DIR)
-  set(GRAFT_REPOS_DIR ${CMAKE_BINARY_DIR}/repos)
-endif()
-
-set(GRAFT_PLUGIN_EXPORTS ${CMAKE_CURRENT_LIST_DIR}/plugin.map)
+set(GRAFT_REPOS_DIR ${CMAKE_BINARY_DIR}/repos CACHE PATH "Where graft_add_plugin lays out kernel repos")
 
 function(graft_add_plugin target)
   cmake_parse_arguments(PARSE_ARGV 1 arg "" "REPO;VERSION;VARIANT;LICENSE" "SOURCES;OPTIONS")
@@ -41,7 +37,7 @@ function(graft_add_plugin target)
   if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
     target_compile_options(${target} PRIVATE $<$<COMPILE_LANGUAGE:CXX>:-fno-gnu-unique>)
   endif()
-  target_link_options(${target} PRIVATE
-    -Wl,-z,defs -Wl,-z,noexecstack -Wl,--version-script=${GRAFT_PLUGIN_EXPORTS})
-  set_property(TARGET ${target} APPEND PROPERTY LINK_DEPENDS ${GRAFT_PLUGIN_EXPORTS})
+  set(exports ${CMAKE_CURRENT_FUNCTION_LIST_DIR}/plugin.map)
+  target_link_options(${target} PRIVATE -Wl,-z,defs -Wl,-z,noexecstack -Wl,--version-script=${exports})
+  set_property(TARGET ${target} APPEND PROPERTY LINK_DEPENDS ${exports})
 endfunction()

@@ -84,7 +84,9 @@ def write_weights(path, reader, metadata):
         for number, tensor in enumerate(reader.tensors, 1):
             out.write(float32(tensor, metadata).data)
             if number % 50 == 0 or number == len(reader.tensors):
-                print(f"  {number} of {len(reader.tensors)} tensors, {out.tell() >> 20} of {offset >> 20} MB", flush=True)
+                print(
+                    f"  {number} of {len(reader.tensors)} tensors, {out.tell() >> 20} of {offset >> 20} MB", flush=True
+                )
 
 
 def config(metadata, tied):
@@ -196,8 +198,10 @@ def convert(gguf_file, folder):
     tokens = metadata["tokenizer.ggml.tokens"]
     special = [index for index, kind in enumerate(metadata["tokenizer.ggml.token_type"]) if kind == CONTROL_TOKEN]
     tied = not any(tensor.name.startswith("output.") for tensor in reader.tensors)
-    ends = {key: metadata[f"tokenizer.ggml.{gguf}_token_id"]
-            for key, gguf in {"bos_token_id": "bos", "eos_token_id": "eos", "pad_token_id": "padding"}.items()}
+    ends = {
+        key: metadata[f"tokenizer.ggml.{gguf}_token_id"]
+        for key, gguf in {"bos_token_id": "bos", "eos_token_id": "eos", "pad_token_id": "padding"}.items()
+    }
 
     def write(name, value, **layout):
         (folder / name).write_text(json.dumps(value, ensure_ascii=False, **layout) + "\n", encoding="utf-8")

@@ -20,10 +20,14 @@ struct HostPlatform {
   std::string cpu_level;                  // x86-64 psABI level: "x86_64_v1" … "x86_64_v4"; empty elsewhere
   std::vector<std::string> cpu_features;  // as in /proc/cpuinfo ("avx2", "fma", …), sorted
   std::string glibc;                      // "2.36"; empty with another libc
-  std::optional<Cuda> cuda;               // filled by detect_cuda()
+  std::optional<Cuda> cuda;               // detect() leaves it empty: see with_cuda()
 
   /// Reads this machine once; the same object afterwards. Does not touch the CUDA driver. Any thread.
   static const HostPlatform& detect();
+
+  /// This platform with `cuda` filled in from the driver (libcuda.so.1, opened on first use, which takes some
+  /// 100 ms); unchanged if there is no driver or no device. Any thread.
+  HostPlatform with_cuda() const;
 
   /// {os, cpu, cpu_level, cpu_features, glibc, cuda: {driver, capabilities}} and back.
   /// from_json throws Error(invalid_argument), naming the field.
@@ -34,5 +38,11 @@ struct HostPlatform {
   /// all.
   std::string missing_cpu_feature(const char* needed) const;
 };
+
+/// "x86_64_v3" for these features (sorted) of an x86-64 CPU. Source: x86-64 psABI, micro-architecture levels.
+std::string x86_64_level(const std::vector<std::string>& features);
+
+/// The features that a text of the form of /proc/cpuinfo gives for its first CPU, sorted.
+std::vector<std::string> parse_cpuinfo(std::string_view text);
 
 }  // namespace graft

@@ -67,7 +67,8 @@ class KernelSlot {
   ~KernelSlot();
   KernelSlot(const KernelSlot& other);
   KernelSlot(KernelSlot&& other) noexcept;
-  KernelSlot& operator=(const KernelSlot&) = delete;
+  /// A slot stays its module's own: what is assigned to a module (Cloneable does so) brings its parameters alone.
+  KernelSlot& operator=(const KernelSlot&) { return *this; }
 
   /// Runs the bound kernel on the contract's inputs that are not weights, in the contract's order, or else `own()`. The
   /// result is own()'s type: a Tensor, a std::tuple of as many tensors as the contract has outputs (without saved

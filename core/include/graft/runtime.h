@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "graft/hub.h"
+#include "graft/install.h"
 #include "graft/kernel_ref.h"
 #include "graft/loaded_plugin.h"
 #include "graft/trust.h"
@@ -32,10 +33,10 @@ struct Kernel : Package {
 };
 
 struct RuntimeOptions {
-  std::string endpoint;                // empty: HF_ENDPOINT, else https://huggingface.co
-  std::filesystem::path embedded_hub;  // asked first for graft-kernels/…; empty: find_embedded_hub()
-  Policy policy;
-  std::filesystem::path cache_dir;  // of Hubs over the network; empty: as huggingface_hub finds it
+  std::string endpoint = {};                // empty: HF_ENDPOINT, else https://huggingface.co
+  std::filesystem::path embedded_hub = {};  // asked first for graft-kernels/…; empty: find_embedded_hub()
+  Policy policy = {};
+  std::filesystem::path cache_dir = {};  // of Hubs over the network; empty: as huggingface_hub finds it
 };
 
 struct LoadOptions {
@@ -44,10 +45,11 @@ struct LoadOptions {
   bool use_local_kernel = true;    // whether a path may be loaded
 };
 
-/// What is known of a repo without loading it.
-struct PackageInfo {
-  std::string repo, revision, commit;
+/// A package found and fetched, not loaded.
+struct LocatedPackage {
+  std::string repo, revision, commit;  // as in Package
   VariantChoice variants;
+  std::filesystem::path folder;  // the chosen variant's; empty if none fits
 };
 
 /// Thread-safe. A kernel of a repo is resolved once and stays what it was for the life of the Runtime; a
@@ -68,8 +70,8 @@ class Runtime {
   /// As load, without choosing an entry.
   Package load_package(const KernelRef& ref, const LoadOptions& options = {});
 
-  /// Resolves revision and variant, loads nothing. Of a local repo folder: its variants.
-  PackageInfo info(const KernelRef& ref, const LoadOptions& options = {});
+  /// Resolves revision and variant and fetches, loads nothing. No variant that fits is no error here.
+  LocatedPackage locate(const KernelRef& ref, const LoadOptions& options = {});
 
   /// The Hub that holds `repo`: the embedded one for graft-kernels/… if it has it, else the endpoint's.
   std::shared_ptr<Hub> hub_for(const std::string& repo);
@@ -83,9 +85,5 @@ class Runtime {
   struct State;
   std::unique_ptr<State> state_;
 };
-
-/// GRAFT_HUB if set, else build/hub or share/graft/hub beside the library this function is in; empty if none
-/// is there.
-std::filesystem::path find_embedded_hub();
 
 }  // namespace graft

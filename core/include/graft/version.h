@@ -18,14 +18,20 @@ class Version {
   static std::optional<Version> parse(std::string_view text);
 
   bool is_prerelease() const { return phase_ != kFinal || dev_ != kNoDev; }
-  std::int64_t component(std::size_t index) const;  // major is 0; those not written are 0
+  std::size_t size() const { return release_.size(); }  // numbers written: 2 for "1.2"
+  std::int64_t component(std::size_t index) const;      // major is 0; those not written are 0
+
+  /// The release alone with `count` numbers, the last one `added` higher: 1.2.3 → bumped(2, 1) is 1.3.
+  Version bumped(std::size_t count, std::int64_t added) const;
+  /// Whether the first `count` numbers are the same.
+  bool same_prefix(const Version& other, std::size_t count) const;
+  Version base() const { return bumped(size(), 0); }  // without pre, post and dev parts
 
   std::strong_ordering operator<=>(const Version& other) const;
   bool operator==(const Version& other) const { return (*this <=> other) == 0; }
 
  private:
-  friend class VersionRange;
-  static constexpr int kDev = -1, kFinal = 3;
+  static constexpr int kDev = -1, kAlpha = 0, kBeta = 1, kCandidate = 2, kFinal = 3;
   static constexpr std::int64_t kNoDev = INT64_MAX;
 
   std::vector<std::int64_t> release_;  // as written; trailing zeros compare as absent

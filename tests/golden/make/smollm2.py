@@ -32,12 +32,12 @@ def numbers(tensor):
 def greedy(model, ids, tokens, stop_at_eos):
     stop = {} if stop_at_eos else {"eos_token_id": None}
     out = model.generate(ids, max_new_tokens=tokens, do_sample=False, attention_mask=torch.ones_like(ids), **stop)
-    return out[0, ids.shape[1]:].tolist()
+    return out[0, ids.shape[1] :].tolist()
 
 
 def smallest_margin(model, ids, new):
     """How far the chosen token stands before the next one at each step; tells how robust the greedy ids are."""
-    logits = model(torch.cat([ids, torch.tensor([new])], dim=1)).logits[0, ids.shape[1] - 1:-1]
+    logits = model(torch.cat([ids, torch.tensor([new])], dim=1)).logits[0, ids.shape[1] - 1 : -1]
     top = logits.topk(2, dim=-1).values
     return float((top[:, 0] - top[:, 1]).min())
 
@@ -74,7 +74,8 @@ def prove_same(gguf_model, folder_model, gguf_tokenizer, folder_tokenizer):
     # transformers builds a GGUF tokenizer without the split of digits that SmolLM2 published (llama.cpp knows it as
     # pre-tokenizer "smollm"), and with an unk token 0 for bytes outside the vocabulary, which the published one drops.
     gguf_tokenizer.backend_tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
-        [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)])
+        [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]
+    )
     for text in TEXTS:
         ids, expected = folder_tokenizer(text)["input_ids"], gguf_tokenizer(text)["input_ids"]
         if "<|endoftext|>" not in text:
@@ -93,11 +94,18 @@ def main():
     source = {"pretrained_model_name_or_path": str(gguf.parent), "gguf_file": gguf.name}
     model = AutoModelForCausalLM.from_pretrained(**source, dtype=torch.float32).eval()
     tokenizer = AutoTokenizer.from_pretrained(**source)
-    prove_same(model, AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval(),
-               tokenizer, AutoTokenizer.from_pretrained(folder))
+    prove_same(
+        model,
+        AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval(),
+        tokenizer,
+        AutoTokenizer.from_pretrained(folder),
+    )
     question, story = prompt_golden(model, tokenizer, QUESTION), prompt_golden(model, tokenizer, STORY)
-    golden = {"made_with": f"torch {torch.__version__.split('+')[0]}, transformers 5.17.0, float32, CPU",
-              "prompts": [question, story], "loss": loss_golden(model, question)}
+    golden = {
+        "made_with": f"torch {torch.__version__.split('+')[0]}, transformers 5.17.0, float32, CPU",
+        "prompts": [question, story],
+        "loss": loss_golden(model, question),
+    }
     OUT.write_text(json.dumps(golden, indent=1) + "\n")
     print(f"wrote {OUT.name}: margins {question['smallest_greedy_margin']:.4f}, {story['smallest_greedy_margin']:.4f}")
 

@@ -20,19 +20,67 @@ OUT = Path(__file__).resolve().parent.parent
 VOCABULARY, PADDED, LENGTH, NEW = 256, 3, 10, 16
 PAD = 0
 # Chosen with rope_theta 10000 so that of the 8 frequencies the first stays, the second is blended, the rest are divided.
-LLAMA3_ROPE = {"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0, "original_max_position_embeddings": 32}
+LLAMA3_ROPE = {
+    "rope_type": "llama3",
+    "factor": 8.0,
+    "low_freq_factor": 1.0,
+    "high_freq_factor": 4.0,
+    "original_max_position_embeddings": 32,
+}
 
-COMMON = {"vocab_size": VOCABULARY, "hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2,
-          "hidden_act": "silu", "attention_bias": False, "attention_dropout": 0.0, "bos_token_id": 1, "eos_token_id": 2,
-          "pad_token_id": PAD, "max_position_embeddings": 256, "use_cache": True, "initializer_range": 0.02}
+COMMON = {
+    "vocab_size": VOCABULARY,
+    "hidden_size": 64,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "hidden_act": "silu",
+    "attention_bias": False,
+    "attention_dropout": 0.0,
+    "bos_token_id": 1,
+    "eos_token_id": 2,
+    "pad_token_id": PAD,
+    "max_position_embeddings": 256,
+    "use_cache": True,
+    "initializer_range": 0.02,
+}
 # name: configuration class, its fields, rope theta, rope scaling, seed of the weights
 MODELS = {
     # head_dim 24, not hidden/heads = 16, as in Qwen3-0.6B (128, not 64)
-    "tiny-qwen3": (Qwen3Config, {**COMMON, "model_type": "qwen3", "architectures": ["Qwen3ForCausalLM"], "intermediate_size": 96, "head_dim": 24,
-                                 "rms_norm_eps": 1e-6, "tie_word_embeddings": True, "sliding_window": None, "use_sliding_window": False,
-                                 "max_window_layers": 2}, {"rope_theta": 1000000.0}, None, 19),
-    "tiny-llama": (LlamaConfig, {**COMMON, "model_type": "llama", "architectures": ["LlamaForCausalLM"], "intermediate_size": 80, "head_dim": 16,
-                                 "rms_norm_eps": 1e-5, "tie_word_embeddings": False, "mlp_bias": False}, {"rope_theta": 10000.0}, LLAMA3_ROPE, 33),
+    "tiny-qwen3": (
+        Qwen3Config,
+        {
+            **COMMON,
+            "model_type": "qwen3",
+            "architectures": ["Qwen3ForCausalLM"],
+            "intermediate_size": 96,
+            "head_dim": 24,
+            "rms_norm_eps": 1e-6,
+            "tie_word_embeddings": True,
+            "sliding_window": None,
+            "use_sliding_window": False,
+            "max_window_layers": 2,
+        },
+        {"rope_theta": 1000000.0},
+        None,
+        19,
+    ),
+    "tiny-llama": (
+        LlamaConfig,
+        {
+            **COMMON,
+            "model_type": "llama",
+            "architectures": ["LlamaForCausalLM"],
+            "intermediate_size": 80,
+            "head_dim": 16,
+            "rms_norm_eps": 1e-5,
+            "tie_word_embeddings": False,
+            "mlp_bias": False,
+        },
+        {"rope_theta": 10000.0},
+        LLAMA3_ROPE,
+        33,
+    ),
 }
 
 
@@ -70,7 +118,7 @@ def inputs(seed):
     ids[0, :PADDED], mask[0, :PADDED] = PAD, 0
     labels = ids.clone()
     # A row's first real token is predicted from padding, so it is no label either; two more are left out in the middle.
-    labels[0, :PADDED + 1] = -100
+    labels[0, : PADDED + 1] = -100
     labels[1, 4:6] = -100
     return ids, mask, labels
 
@@ -78,12 +126,14 @@ def inputs(seed):
 def generate(model, ids, mask=None, **options):
     mask = torch.ones_like(ids) if mask is None else mask
     options = {"eos_token_id": None, **options}
-    return model.generate(ids, attention_mask=mask, max_new_tokens=NEW, do_sample=False, pad_token_id=PAD, **options)[:, ids.shape[1]:]
+    return model.generate(ids, attention_mask=mask, max_new_tokens=NEW, do_sample=False, pad_token_id=PAD, **options)[
+        :, ids.shape[1] :
+    ]
 
 
 @torch.no_grad()
 def smallest_margin(model, ids, new):
-    logits = model(torch.cat([ids, new], dim=1)).logits[:, ids.shape[1] - 1:-1]
+    logits = model(torch.cat([ids, new], dim=1)).logits[:, ids.shape[1] - 1 : -1]
     top = logits.topk(2, dim=-1).values
     return float((top[..., 0] - top[..., 1]).min())
 
@@ -111,13 +161,23 @@ def golden(model, ids, mask, labels):
         unpadded = model(real).logits
     logits = out.logits * mask.unsqueeze(-1)
     return {
-        "input_ids": ids.tolist(), "attention_mask": mask.tolist(), "labels": labels.tolist(),
+        "input_ids": ids.tolist(),
+        "attention_mask": mask.tolist(),
+        "labels": labels.tolist(),
         "logits_shape": list(logits.shape),
         "logits_note": "row-major; positions with mask 0 mean nothing and stand as 0",
-        "logits": numbers(logits), "loss": out.loss.item(), "gradients": gradients(model),
-        "unpadded_input_ids": real.tolist(), "unpadded_logits": numbers(unpadded),
-        "greedy_ids": batch.tolist(), "greedy_ids_unpadded": single.tolist(),
-        "greedy_eos": {"eos_token_id": eos, "pad_token_id": PAD, "ids": generate(model, ids, mask, eos_token_id=eos).tolist()},
+        "logits": numbers(logits),
+        "loss": out.loss.item(),
+        "gradients": gradients(model),
+        "unpadded_input_ids": real.tolist(),
+        "unpadded_logits": numbers(unpadded),
+        "greedy_ids": batch.tolist(),
+        "greedy_ids_unpadded": single.tolist(),
+        "greedy_eos": {
+            "eos_token_id": eos,
+            "pad_token_id": PAD,
+            "ids": generate(model, ids, mask, eos_token_id=eos).tolist(),
+        },
         "smallest_greedy_margin": min(smallest_margin(model, real, single), smallest_margin(model, ids[1:], batch[1:])),
     }
 
@@ -127,9 +187,18 @@ def main():
         folder = OUT / name
         folder.mkdir(exist_ok=True)
         write_configs(folder, shape, theta, scaling, older_first=family is Qwen3Config)
-        write_weights(folder, family(**{k: v for k, v in json.loads((folder / "config.json").read_text()).items() if k != "architectures"}), seed)
+        write_weights(
+            folder,
+            family(
+                **{k: v for k, v in json.loads((folder / "config.json").read_text()).items() if k != "architectures"}
+            ),
+            seed,
+        )
         model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager").eval()
-        result = {"made_with": f"torch {torch.__version__.split('+')[0]}, transformers 5.17.0, float32, CPU, eager attention", **golden(model, *inputs(seed=7))}
+        result = {
+            "made_with": f"torch {torch.__version__.split('+')[0]}, transformers 5.17.0, float32, CPU, eager attention",
+            **golden(model, *inputs(seed=7)),
+        }
         (folder / "golden.json").write_text(json.dumps(result, separators=(",", ":")) + "\n")
         sizes = {path.name: f"{path.stat().st_size >> 10} KB" for path in sorted(folder.iterdir())}
         print(name, "loss", result["loss"], "margin", result["smallest_greedy_margin"], sizes)

@@ -60,9 +60,21 @@ def chat_cases(tokenizer, conversations):
 
 
 def conversations(extra=()):
-    turns = [[USER], [SYSTEM, USER], [USER, ANSWER], [USER, ANSWER, AGAIN], [SYSTEM, USER, ANSWER, AGAIN], [SYSTEM], [AGAIN, AGAIN],
-             [{"role": "user", "content": ""}], [{"role": "system", "content": ""}, USER], [{"role": "user", "content": " \n spaced \n "}],
-             [USER, SYSTEM], [USER, ANSWER, SYSTEM, AGAIN], [USER, ANSWER, USER, ANSWER, USER, ANSWER, AGAIN]]
+    turns = [
+        [USER],
+        [SYSTEM, USER],
+        [USER, ANSWER],
+        [USER, ANSWER, AGAIN],
+        [SYSTEM, USER, ANSWER, AGAIN],
+        [SYSTEM],
+        [AGAIN, AGAIN],
+        [{"role": "user", "content": ""}],
+        [{"role": "system", "content": ""}, USER],
+        [{"role": "user", "content": " \n spaced \n "}],
+        [USER, SYSTEM],
+        [USER, ANSWER, SYSTEM, AGAIN],
+        [USER, ANSWER, USER, ANSWER, USER, ANSWER, AGAIN],
+    ]
     return [(messages, {"add_generation_prompt": ask}) for messages in turns for ask in (True, False)] + list(extra)
 
 
@@ -73,16 +85,23 @@ def smollm2(folder):
 
 
 def trained(tokenizer, vocabulary):
-    trainer = trainers.BpeTrainer(vocab_size=vocabulary, initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
-                                  min_frequency=2, show_progress=False)
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocabulary,
+        initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
+        min_frequency=2,
+        show_progress=False,
+    )
     tokenizer.train_from_iterator(ENGLISH + TEXTS, trainer)
     return tokenizer
 
 
 def split_then_bytes(pattern):
-    return pre_tokenizers.Sequence([
-        pre_tokenizers.Split(Regex(pattern), behavior="isolated", invert=False),
-        pre_tokenizers.ByteLevel(add_prefix_space=False, trim_offsets=False, use_regex=False)])
+    return pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(Regex(pattern), behavior="isolated", invert=False),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, trim_offsets=False, use_regex=False),
+        ]
+    )
 
 
 def qwen():
@@ -93,20 +112,49 @@ def qwen():
     tokenizer.post_processor = processors.ByteLevel(add_prefix_space=False, trim_offsets=False, use_regex=False)
     tokenizer.decoder = decoders.ByteLevel(add_prefix_space=False, trim_offsets=False, use_regex=False)
     trained(tokenizer, 900)
-    tokenizer.add_special_tokens([AddedToken(t, normalized=False, special=True) for t in ("<|endoftext|>", "<|im_start|>", "<|im_end|>")])
-    tokenizer.add_tokens([AddedToken(t, normalized=False, special=False) for t in ("<tool_call>", "</tool_call>", "<think>", "</think>")])
+    tokenizer.add_special_tokens(
+        [AddedToken(t, normalized=False, special=True) for t in ("<|endoftext|>", "<|im_start|>", "<|im_end|>")]
+    )
+    tokenizer.add_tokens(
+        [AddedToken(t, normalized=False, special=False) for t in ("<tool_call>", "</tool_call>", "<think>", "</think>")]
+    )
     folder, template = OUT / "tiny-qwen-tokenizer", (HERE / "chatml_thinking.jinja").read_text()
     write(folder / "tokenizer.json", json.loads(tokenizer.to_str()), compact=True)
-    write(folder / "tokenizer_config.json", {
-        "add_bos_token": False, "add_prefix_space": False, "bos_token": None, "chat_template": template, "clean_up_tokenization_spaces": False,
-        "eos_token": "<|im_end|>", "errors": "replace", "model_max_length": 131072, "pad_token": "<|endoftext|>",
-        "split_special_tokens": False, "tokenizer_class": "PreTrainedTokenizerFast", "unk_token": None})
-    fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="<|im_end|>", pad_token="<|endoftext|>", chat_template=template)
+    write(
+        folder / "tokenizer_config.json",
+        {
+            "add_bos_token": False,
+            "add_prefix_space": False,
+            "bos_token": None,
+            "chat_template": template,
+            "clean_up_tokenization_spaces": False,
+            "eos_token": "<|im_end|>",
+            "errors": "replace",
+            "model_max_length": 131072,
+            "pad_token": "<|endoftext|>",
+            "split_special_tokens": False,
+            "tokenizer_class": "PreTrainedTokenizerFast",
+            "unk_token": None,
+        },
+    )
+    fast = PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, eos_token="<|im_end|>", pad_token="<|endoftext|>", chat_template=template
+    )
     think = lambda messages, **options: (messages, {"add_generation_prompt": True, **options})
-    thinking = [think([USER], enable_thinking=False), think([USER], enable_thinking=True), think([SYSTEM, USER, ANSWER, AGAIN], enable_thinking=False),
-                think([USER, THOUGHT, AGAIN]), think([USER, THOUGHT, AGAIN], enable_thinking=False), think([USER, THOUGHT], add_generation_prompt=False),
-                think([USER, {"role": "assistant", "content": "\n\nno thought"}], add_generation_prompt=False)]
-    write(folder / "cases.json", {"texts": cases(tokenizer, TEXTS), "chats": chat_cases(fast, conversations(thinking))}, compact=True)
+    thinking = [
+        think([USER], enable_thinking=False),
+        think([USER], enable_thinking=True),
+        think([SYSTEM, USER, ANSWER, AGAIN], enable_thinking=False),
+        think([USER, THOUGHT, AGAIN]),
+        think([USER, THOUGHT, AGAIN], enable_thinking=False),
+        think([USER, THOUGHT], add_generation_prompt=False),
+        think([USER, {"role": "assistant", "content": "\n\nno thought"}], add_generation_prompt=False),
+    ]
+    write(
+        folder / "cases.json",
+        {"texts": cases(tokenizer, TEXTS), "chats": chat_cases(fast, conversations(thinking))},
+        compact=True,
+    )
 
 
 def llama3():
@@ -115,21 +163,59 @@ def llama3():
     tokenizer.pre_tokenizer = split_then_bytes(LLAMA3_SPLIT)
     tokenizer.decoder = decoders.ByteLevel(add_prefix_space=True, trim_offsets=True, use_regex=True)
     trained(tokenizer, 700)
-    tokenizer.add_special_tokens([AddedToken(t, normalized=False, special=True) for t in ("<|begin_of_text|>", "<|end_of_text|>", "<|eot_id|>")])
-    flagged = [AddedToken("<left>", lstrip=True), AddedToken("<right>", rstrip=True), AddedToken("<both>", lstrip=True, rstrip=True),
-               AddedToken("word", single_word=True), AddedToken("<same>", normalized=False), AddedToken("<same>er", normalized=False)]
+    tokenizer.add_special_tokens(
+        [AddedToken(t, normalized=False, special=True) for t in ("<|begin_of_text|>", "<|end_of_text|>", "<|eot_id|>")]
+    )
+    flagged = [
+        AddedToken("<left>", lstrip=True),
+        AddedToken("<right>", rstrip=True),
+        AddedToken("<both>", lstrip=True, rstrip=True),
+        AddedToken("word", single_word=True),
+        AddedToken("<same>", normalized=False),
+        AddedToken("<same>er", normalized=False),
+    ]
     tokenizer.add_tokens(flagged)
     begin = tokenizer.token_to_id("<|begin_of_text|>")
-    tokenizer.post_processor = processors.Sequence([
-        processors.ByteLevel(trim_offsets=False),
-        processors.TemplateProcessing(single="<|begin_of_text|> $A", pair="<|begin_of_text|> $A <|begin_of_text|>:1 $B:1",
-                                      special_tokens=[("<|begin_of_text|>", begin)])])
+    tokenizer.post_processor = processors.Sequence(
+        [
+            processors.ByteLevel(trim_offsets=False),
+            processors.TemplateProcessing(
+                single="<|begin_of_text|> $A",
+                pair="<|begin_of_text|> $A <|begin_of_text|>:1 $B:1",
+                special_tokens=[("<|begin_of_text|>", begin)],
+            ),
+        ]
+    )
     folder = OUT / "tiny-llama3-tokenizer"
     write(folder / "tokenizer.json", json.loads(tokenizer.to_str()), compact=True)
-    write(folder / "tokenizer_config.json", {"bos_token": "<|begin_of_text|>", "clean_up_tokenization_spaces": True, "eos_token": "<|eot_id|>",
-                                             "model_max_length": 131072, "tokenizer_class": "PreTrainedTokenizerFast"})
-    flags = ["a <left> b", "a  <left>  b", "a <right> b", "a  <right>\n b", "a \t<both>\n b", "a word b", "awordb swords word", "word", "word.word,word word",
-             "_word_ word1 1word éword", "<same>er <same>", "<left><right><both>", " <both> <both> ", "x<left>", "<right>\u00a0\u2003y", "WORD Word"]
+    write(
+        folder / "tokenizer_config.json",
+        {
+            "bos_token": "<|begin_of_text|>",
+            "clean_up_tokenization_spaces": True,
+            "eos_token": "<|eot_id|>",
+            "model_max_length": 131072,
+            "tokenizer_class": "PreTrainedTokenizerFast",
+        },
+    )
+    flags = [
+        "a <left> b",
+        "a  <left>  b",
+        "a <right> b",
+        "a  <right>\n b",
+        "a \t<both>\n b",
+        "a word b",
+        "awordb swords word",
+        "word",
+        "word.word,word word",
+        "_word_ word1 1word éword",
+        "<same>er <same>",
+        "<left><right><both>",
+        " <both> <both> ",
+        "x<left>",
+        "<right>\u00a0\u2003y",
+        "WORD Word",
+    ]
     own = with_specials("<|begin_of_text|>", "<|eot_id|>", "<|end_of_text|>")
     write(folder / "cases.json", {"texts": cases(tokenizer, TEXTS + own + flags)}, compact=True)
 

@@ -57,8 +57,10 @@ typedef struct graft_tolerance {
   double atol;
 } graft_tolerance;
 
-/* A contract never changes: additions make the next version, "RMSNorm/2". Data pointers of contiguous arguments are
- * aligned to `alignment` bytes at least. Static for the life of the process. */
+/* A contract never changes: additions make the next version, "RMSNorm/2". Data pointers are aligned to
+ * `alignment` bytes at least; 1: to their dtype's own size alone, as the standard contracts have it.
+ * Rationale: weights are mapped straight from .safetensors files, which align tensors to 8 bytes or less; a kernel that
+ * wants more looks at the pointer, or packs in prepare. Static for the life of the process. */
 typedef struct graft_contract {
   uint32_t struct_size;
   uint32_t alignment;

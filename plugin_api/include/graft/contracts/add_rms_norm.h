@@ -26,7 +26,7 @@ static const graft_tolerance graft_contract_add_rms_norm_1_tolerances[] = {
 };
 
 static const graft_contract graft_contract_add_rms_norm_1 = {
-    sizeof(graft_contract), 16,
+    sizeof(graft_contract), 1,
     "AddRMSNorm/1",
     graft_contract_add_rms_norm_1_arguments, 6,
     1, graft_contract_add_rms_norm_1_attributes,

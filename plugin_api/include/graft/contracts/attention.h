@@ -36,7 +36,7 @@ static const graft_tolerance graft_contract_attention_1_tolerances[] = {
 };
 
 static const graft_contract graft_contract_attention_1 = {
-    sizeof(graft_contract), 16,
+    sizeof(graft_contract), 1,
     "attention/1",
     graft_contract_attention_1_arguments, 6,
     4, graft_contract_attention_1_attributes,

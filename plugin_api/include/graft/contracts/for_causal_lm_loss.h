@@ -27,7 +27,7 @@ static const graft_tolerance graft_contract_for_causal_lm_loss_1_tolerances[] = 
 };
 
 static const graft_contract graft_contract_for_causal_lm_loss_1 = {
-    sizeof(graft_contract), 16,
+    sizeof(graft_contract), 1,
     "ForCausalLMLoss/1",
     graft_contract_for_causal_lm_loss_1_arguments, 5,
     1, graft_contract_for_causal_lm_loss_1_attributes,

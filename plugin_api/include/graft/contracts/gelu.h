@@ -22,7 +22,7 @@ static const graft_tolerance graft_contract_gelu_1_tolerances[] = {
 };
 
 static const graft_contract graft_contract_gelu_1 = {
-    sizeof(graft_contract), 16,
+    sizeof(graft_contract), 1,
     "GELU/1",
     graft_contract_gelu_1_arguments, 2,
     1, graft_contract_gelu_1_attributes,

@@ -21,7 +21,7 @@ static const graft_tolerance graft_contract_gelu_and_mul_1_tolerances[] = {
 };
 
 static const graft_contract graft_contract_gelu_and_mul_1 = {
-    sizeof(graft_contract), 16,
+    sizeof(graft_contract), 1,
     "GeluAndMul/1",
     graft_contract_gelu_and_mul_1_arguments, 2,
     1, graft_contract_gelu_and_mul_1_attributes,

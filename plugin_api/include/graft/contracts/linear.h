@@ -19,7 +19,7 @@ static const graft_tolerance graft_contract_linear_1_tolerances[] = {
 };
 
 static const graft_contract graft_contract_linear_1 = {
-    sizeof(graft_contract), 16,
+    sizeof(graft_contract), 1,
     "Linear/1",
     graft_contract_linear_1_arguments, 4,
     0, 0,

@@ -24,7 +24,7 @@ static const graft_tolerance graft_contract_rms_norm_1_tolerances[] = {
 };
 
 static const graft_contract graft_contract_rms_norm_1 = {
-    sizeof(graft_contract), 16,
+    sizeof(graft_contract), 1,
     "RMSNorm/1",
     graft_contract_rms_norm_1_arguments, 4,
     1, graft_contract_rms_norm_1_attributes,

@@ -23,7 +23,7 @@ static const graft_tolerance graft_contract_rotary_pos_emb_1_tolerances[] = {
 };
 
 static const graft_contract graft_contract_rotary_pos_emb_1 = {
-    sizeof(graft_contract), 16,
+    sizeof(graft_contract), 1,
     "rotary_pos_emb/1",
     graft_contract_rotary_pos_emb_1_arguments, 6,
     0, 0,

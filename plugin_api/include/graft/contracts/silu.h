@@ -17,7 +17,7 @@ static const graft_tolerance graft_contract_silu_1_tolerances[] = {
 };
 
 static const graft_contract graft_contract_silu_1 = {
-    sizeof(graft_contract), 16,
+    sizeof(graft_contract), 1,
     "SiLU/1",
     graft_contract_silu_1_arguments, 2,
     0, 0,

@@ -17,7 +17,7 @@ static const graft_tolerance graft_contract_silu_and_mul_1_tolerances[] = {
 };
 
 static const graft_contract graft_contract_silu_and_mul_1 = {
-    sizeof(graft_contract), 16,
+    sizeof(graft_contract), 1,
     "SiluAndMul/1",
     graft_contract_silu_and_mul_1_arguments, 2,
     0, 0,

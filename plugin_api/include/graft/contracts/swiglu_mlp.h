@@ -23,7 +23,7 @@ static const graft_tolerance graft_contract_swiglu_mlp_1_tolerances[] = {
 };
 
 static const graft_contract graft_contract_swiglu_mlp_1 = {
-    sizeof(graft_contract), 16,
+    sizeof(graft_contract), 1,
     "SwiGLUMLP/1",
     graft_contract_swiglu_mlp_1_arguments, 7,
     0, 0,

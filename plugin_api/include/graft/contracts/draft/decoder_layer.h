@@ -41,7 +41,7 @@ static const graft_tolerance graft_contract_decoder_layer_draft_tolerances[] = {
 };
 
 static const graft_contract graft_contract_decoder_layer_draft = {
-    sizeof(graft_contract), 16,
+    sizeof(graft_contract), 1,
     "DecoderLayer/draft",
     graft_contract_decoder_layer_draft_arguments, 18,
     2, graft_contract_decoder_layer_draft_attributes,

@@ -1,0 +1,179 @@
+#include "graft/pack.h"
+
+#include <stdlib.h>
+
+#include <fstream>
+#include <iterator>
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "graft/error.h"
+#include "graft/hash.h"
+#include "graft/hub.h"
+#include "graft/tree.h"
+#include "graft/version.h"
+#include "metadata.h"
+#include "variant_digest.h"
+
+namespace graft {
+namespace fs = std::filesystem;
+namespace {
+
+using nlohmann::ordered_json;
+
+/// A folder that goes away with its owner unless it was moved.
+class Staging {
+ public:
+  explicit Staging(const fs::path& parent) {
+    fs::create_directories(parent);
+    std::string name = (parent / ".staging-XXXXXX").string();
+    if (!mkdtemp(name.data()))
+      throw Error(ErrorCode::io, "folder " + parent.string(), "cannot be written", "check its permissions");
+    path_ = name;
+    fs::permissions(path_, fs::perms(0755));
+  }
+  ~Staging() {
+    std::error_code error;
+    fs::remove_all(path_, error);
+  }
+  const fs::path& path() const { return path_; }
+
+ private:
+  fs::path path_;
+};
+
+std::string read_text(const fs::path& file) {
+  std::ifstream in(file, std::ios::binary);
+  return {std::istreambuf_iterator<char>(in), {}};
+}
+
+/// Whole or not at all: written beside, then renamed.
+void write_text(const fs::path& file, const std::string& text) {
+  fs::create_directories(file.parent_path());
+  fs::path beside = file.parent_path() / ("." + file.filename().string() + ".new");
+  std::ofstream out(beside, std::ios::binary);
+  out << text;
+  out.close();
+  if (!out)
+    throw Error(ErrorCode::io, "file " + file.string(), "cannot be written",
+                "check permissions and disk space");
+  fs::rename(beside, file);
+}
+
+std::vector<std::string> find_variants(const fs::path& source) {
+  std::vector<std::string> variants;
+  if (fs::is_directory(source / "build"))
+    for (const fs::directory_entry& item : fs::directory_iterator(source / "build"))
+      if (item.is_directory()) variants.push_back(item.path().filename().string());
+  if (variants.empty())
+    throw Error(ErrorCode::not_found, "repo folder " + source.string(), "has no build/<variant>/",
+                "build it first: graft_add_plugin puts each variant there");
+  std::sort(variants.begin(), variants.end());
+  for (const std::string& variant : variants) library_name(source / "build" / variant);
+  return variants;
+}
+
+/// "cpu" of graft1-cpu-x86_64-linux, "cuda" of graft1-cu130-…: the word that HF kernels uses; empty if it has
+/// none.
+std::string backend_of(const std::string& variant) {
+  std::size_t begin = variant.find('-') + 1, end = variant.find('-', begin);
+  std::string word = variant.substr(begin, end - begin);
+  for (const char* backend : {"cpu", "rocm", "metal", "xpu"})
+    if (word.starts_with(backend)) return backend;
+  return word.starts_with("cu") ? "cuda" : "";
+}
+
+void write_metadata(const fs::path& folder, const std::string& variant, const PackOptions& options) {
+  ordered_json metadata = ordered_json::object();
+  fs::path file = folder / "metadata.json";
+  if (fs::exists(file)) {
+    std::string text = read_text(file);
+    parse_metadata(text);
+    metadata = ordered_json::parse(text);
+  }
+  // The fields that HF kernels' reader requires.
+  std::string name = options.repo.substr(options.repo.find('/') + 1);
+  auto version = Version::parse(options.tag);
+  auto fill = [&](const char* key, ordered_json value) {
+    if (!metadata.contains(key)) metadata[key] = std::move(value);
+  };
+  fill("id", options.repo);
+  fill("name", name);
+  fill("version", version ? version->component(0) : 0);
+  if (!options.license.empty()) fill("license", options.license);
+  fill("python-depends", ordered_json::array());
+  if (std::string backend = backend_of(variant); !backend.empty()) fill("backend", {{"type", backend}});
+
+  ordered_json files = ordered_json::object();
+  for (const std::string& path : digest_files(folder))
+    files[path] = to_base64(hash_file(folder / path, options.algorithm));
+  metadata["digest"] = {{"algorithm", options.algorithm}, {"files", files}};
+  write_text(file, metadata.dump(2) + "\n");
+}
+
+void copy_tree(const fs::path& source, const fs::path& target) {
+  for (const HubFile& file : list_tree(source, source)) {
+    fs::create_directories((target / file.path).parent_path());
+    fs::copy_file(source / file.path, target / file.path);
+  }
+}
+
+/// Commits that no ref names any more.
+void prune(const fs::path& repo) {
+  std::set<std::string> named;
+  for (const HubFile& file : list_tree(repo / "refs", repo / "refs"))
+    named.insert(read_text(repo / "refs" / file.path).substr(0, 40));
+  for (const fs::directory_entry& commit : fs::directory_iterator(repo / "commits"))
+    if (!named.contains(commit.path().filename().string())) fs::remove_all(commit.path());
+}
+
+/// Whether the ref changed.
+bool set_ref(const fs::path& file, const std::string& commit) {
+  if (fs::exists(file) && read_text(file).substr(0, 40) == commit) return false;
+  write_text(file, commit + "\n");
+  return true;
+}
+
+void check_tag_stays(const fs::path& file, const std::string& commit, const PackOptions& options) {
+  if (options.move_tag || !fs::exists(file) || read_text(file).substr(0, 40) == commit) return;
+  throw Error(ErrorCode::invalid_argument, "tag " + options.tag + " of " + options.repo,
+              "names commit " + read_text(file).substr(0, 40) + ", and the files are others now",
+              "give the next version's tag, or --move-tag if nobody has this one yet");
+}
+
+}  // namespace
+
+PackResult pack_repo(const PackOptions& options) try {
+  check_repo_name(options.repo);
+  check_inside(options.tag);
+  if (options.tag.empty())
+    throw Error(ErrorCode::invalid_argument, "repo " + options.repo, "has no tag", "give one: --tag v1.0.0");
+  PackResult result;
+  result.variants = find_variants(options.source);
+
+  fs::path repo = options.hub / "kernels" / options.repo;
+  Staging staging(repo / "commits");
+  fs::path tree = staging.path() / "tree";
+  fs::create_directory(tree);
+  copy_tree(options.source, tree);
+  for (const std::string& variant : result.variants)
+    write_metadata(tree / "build" / variant, variant, options);
+
+  result.commit = content_commit(tree);
+  fs::path tag = repo / "refs" / "tags" / options.tag;
+  check_tag_stays(tag, result.commit, options);
+  fs::path commit = repo / "commits" / result.commit;
+  if (!fs::exists(commit)) {
+    fs::rename(tree, commit);
+    result.changed = true;
+  }
+  result.changed |= set_ref(tag, result.commit);
+  result.changed |= set_ref(repo / "refs" / "heads" / "main", result.commit);
+  fs::remove_all(staging.path());
+  if (options.move_tag) prune(repo);
+  return result;
+} catch (const fs::filesystem_error& e) {
+  throw Error(ErrorCode::io, "packing " + options.repo, e.what(), "check permissions and disk space");
+}
+
+}  // namespace graft

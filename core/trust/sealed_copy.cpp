@@ -1,0 +1,150 @@
+#include "sealed_copy.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <optional>
+#include <utility>
+
+#include "graft/error.h"
+#include "graft/hash.h"
+
+namespace graft {
+namespace {
+
+constexpr off_t kMaxBytes = off_t{2} << 30;
+
+struct Descriptor {
+  int fd = -1;
+  ~Descriptor() {
+    if (fd >= 0) close(fd);
+  }
+};
+
+[[noreturn]] void fail_io(const std::string& file, const char* step) {
+  throw Error(ErrorCode::io, "library " + file, std::string(step) + ": " + std::strerror(errno),
+              "check free memory and disk space, and permissions");
+}
+
+int open_source(const std::filesystem::path& file) {
+  // O_NONBLOCK: opening a fifo must not wait for its writer.
+  int fd = open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  if (fd < 0 && (errno == ENOENT || errno == ENOTDIR || errno == ELOOP))
+    throw Error(ErrorCode::not_found, "library " + file.string(), std::strerror(errno),
+                "build it, or mend the path");
+  if (fd < 0) fail_io(file.string(), "cannot be opened");
+  return fd;
+}
+
+void check_source(int fd, const std::string& file) {
+  struct stat status {};
+  if (fstat(fd, &status) != 0) fail_io(file, "cannot be read");
+  const char* why = S_ISDIR(status.st_mode)      ? "is a folder, not a file"
+                    : !S_ISREG(status.st_mode)   ? "is no regular file"
+                    : status.st_size == 0        ? "is empty"
+                    : status.st_size > kMaxBytes ? "is larger than 2 GiB"
+                                                 : nullptr;
+  if (why) throw Error(ErrorCode::corrupt, "library " + file, why, "build or download it again");
+}
+
+int private_file(const std::string& file) {
+  const char* base = std::getenv("TMPDIR");
+  std::string folder = std::string(base && *base ? base : "/tmp") + "/graft-XXXXXX";
+  if (!mkdtemp(folder.data())) fail_io(file, "no private folder for its copy");
+  std::string path = folder + "/library.so";
+  Descriptor writer{open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0700)};
+  int saved = errno;
+  // Without a name, nobody else can open it; the descriptor keeps the bytes.
+  unlink(path.c_str());
+  rmdir(folder.c_str());
+  errno = saved;
+  if (writer.fd < 0) fail_io(file, "no private copy");
+  return std::exchange(writer.fd, -1);
+}
+
+}  // namespace
+
+SealedCopy SealedCopy::make(const std::filesystem::path& file, std::string_view algorithm, Storage storage) {
+  SealedCopy copy;
+  copy.source_ = file.string();
+  Descriptor source{open_source(file)};
+  check_source(source.fd, copy.source_);
+  if (storage == Storage::memory)
+    copy.fd_ = memfd_create(file.filename().c_str(), MFD_CLOEXEC | MFD_ALLOW_SEALING);
+  copy.in_memory_ = copy.fd_ >= 0;
+  if (!copy.in_memory_) copy.fd_ = private_file(copy.source_);
+  copy.fill(source.fd, algorithm);
+  copy.seal();
+  return copy;
+}
+
+SealedCopy::SealedCopy(SealedCopy&& other) noexcept
+    : source_(std::move(other.source_)),
+      digest_(std::move(other.digest_)),
+      hash_(std::move(other.hash_)),
+      fd_(std::exchange(other.fd_, -1)),
+      kept_(other.kept_),
+      in_memory_(other.in_memory_),
+      mapped_(std::exchange(other.mapped_, nullptr)),
+      size_(std::exchange(other.size_, 0)) {}
+
+SealedCopy::~SealedCopy() {
+  if (mapped_) munmap(mapped_, size_);
+  if (fd_ >= 0 && !kept_) close(fd_);
+}
+
+std::string SealedCopy::path() const {
+  return "/proc/self/fd/" + std::to_string(fd_);
+}
+
+void SealedCopy::keep_open() {
+  kept_ = true;
+}
+
+void SealedCopy::fill(int source, std::string_view algorithm) {
+  Hasher sha256("sha256");
+  std::optional<Hasher> other;
+  if (algorithm != "sha256") other.emplace(algorithm);
+  std::vector<char> buffer(1 << 18);
+  for (;;) {
+    ssize_t got = read(source, buffer.data(), buffer.size());
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) fail_io(source_, "reading it failed");
+    if (got == 0) break;
+    sha256.update(buffer.data(), static_cast<std::size_t>(got));
+    if (other) other->update(buffer.data(), static_cast<std::size_t>(got));
+    for (ssize_t written = 0; written < got;) {
+      ssize_t put = write(fd_, buffer.data() + written, static_cast<std::size_t>(got - written));
+      if (put < 0 && errno != EINTR) fail_io(source_, "copying it failed");
+      if (put > 0) written += put;
+    }
+    size_ += static_cast<std::size_t>(got);
+    // The file may grow while it is read.
+    if (size_ > static_cast<std::size_t>(kMaxBytes))
+      throw Error(ErrorCode::corrupt, "library " + source_, "is larger than 2 GiB",
+                  "build or download it again");
+  }
+  std::vector<unsigned char> digest = sha256.finish();
+  digest_ = "sha256:" + to_hex(digest);
+  hash_ = other ? other->finish() : std::move(digest);
+}
+
+void SealedCopy::seal() {
+  if (in_memory_ && fcntl(fd_, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL) != 0)
+    fail_io(source_, "sealing its copy failed");
+  if (!in_memory_ && fchmod(fd_, 0500) != 0) fail_io(source_, "protecting its copy failed");
+  if (size_ == 0)
+    throw Error(ErrorCode::corrupt, "library " + source_, "is empty", "build or download it again");
+  mapped_ = mmap(nullptr, size_, PROT_READ, MAP_PRIVATE, fd_, 0);
+  if (mapped_ == MAP_FAILED) {
+    mapped_ = nullptr;
+    fail_io(source_, "mapping its copy failed");
+  }
+}
+
+}  // namespace graft

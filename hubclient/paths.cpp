@@ -1,0 +1,49 @@
+// Names that come from outside and become paths: what they may look like.
+#include <algorithm>
+
+#include "graft/error.h"
+#include "graft/hub.h"
+
+namespace graft {
+namespace {
+
+constexpr std::size_t kMaxName = 96;  // the Hugging Face Hub's limit
+
+bool is_name_byte(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '_' ||
+         c == '-';
+}
+
+bool is_name(std::string_view name) {
+  return !name.empty() && name.size() <= kMaxName && name.front() != '.' && name.front() != '-' &&
+         name.find("..") == name.npos && std::all_of(name.begin(), name.end(), is_name_byte);
+}
+
+}  // namespace
+
+void check_repo_name(std::string_view name) {
+  std::size_t slash = name.find('/');
+  if (slash == name.npos || !is_name(name.substr(0, slash)) || !is_name(name.substr(slash + 1)))
+    throw Error(ErrorCode::invalid_argument, "repo \"" + std::string(name) + "\"",
+                "is not of the form org/name, each of letters, digits, '.', '_' and '-'",
+                "write it as in graft-kernels/norm");
+}
+
+void check_inside(std::string_view path) {
+  auto refuse = [&](const char* why) {
+    throw Error(ErrorCode::invalid_argument, "path \"" + std::string(path.substr(0, path.find('\0'))) + "\"",
+                why, "a path inside a repo is relative and has no \"..\"");
+  };
+  if (path.empty()) return;
+  if (path.find('\0') != path.npos) refuse("holds a NUL byte");
+  if (path.find('\\') != path.npos) refuse("holds a backslash");
+  for (std::size_t begin = 0; begin <= path.size();) {
+    std::size_t end = std::min(path.find('/', begin), path.size());
+    std::string_view component = path.substr(begin, end - begin);
+    if (component.empty()) refuse(begin == 0 ? "is absolute" : "has an empty component");
+    if (component == "." || component == "..") refuse("tries to leave its folder");
+    begin = end + 1;
+  }
+}
+
+}  // namespace graft

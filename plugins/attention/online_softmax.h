@@ -1,0 +1,130 @@
+// OnlineSoftmax: attention of some query rows over keys that arrive block by block, without ever holding a
+// whole row of scores.
+//
+// For each row: `peak`, the greatest score so far; `total`, the sum of exp(score - peak); `sums`, the values
+// weighted by exp(score - peak). A greater peak rescales what was summed before. Source: Milakov and
+// Gimelshein 2018, arXiv:1805.02867; Dao et al. 2022, arXiv:2205.14135.
+//
+// Key and value blocks are floats. The value of a hidden key counts with weight 0: it must be finite, as in
+// torch.
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "../common/floats.h"
+#include "../common/gemm.h"
+#include "../common/math.h"
+
+namespace graft {
+
+inline constexpr int64_t kKeysPerBlock = 64;
+
+class OnlineSoftmax {
+ public:
+  // Width of a row of `sums`: whole register tiles.
+  static int64_t padded(int64_t value_dim) {
+    return (value_dim + kTileColumns - 1) / kTileColumns * kTileColumns;
+  }
+
+  OnlineSoftmax(Workspace& workspace, int64_t max_rows, int64_t key_dim, int64_t value_dim)
+      : width_(padded(value_dim)),
+        packed_keys_(workspace.floats(PackedColumns::size(kKeysPerBlock, key_dim))),
+        scores_(workspace.floats(size_t(max_rows * kKeysPerBlock))),
+        sums_(workspace.floats(size_t(max_rows * width_))),
+        peaks_(workspace.floats(size_t(max_rows))),
+        totals_(workspace.floats(size_t(max_rows))) {}
+
+  // Begins anew with `rows` rows.
+  void reset(int64_t rows) {
+    rows_ = rows;
+    std::fill(sums_, sums_ + rows_ * width_, 0.0f);
+    std::fill(peaks_, peaks_ + rows_, kNothingSeen);
+    std::fill(totals_, totals_ + rows_, 0.0f);
+  }
+
+  // Takes in up to kKeysPerBlock keys, and their values in rows of width(). hide(row, scores) turns the
+  // scores of what the row may not see into -inf.
+  template <class Hide>
+  void add(const Matrix& queries, const Matrix& keys, const Matrix& values, float softcap, const Hide& hide) {
+    const int64_t count = keys.rows;
+    if (rows_ < kManyRows)
+      score_few(queries, keys, values);
+    else
+      PackedColumns(packed_keys_, keys.data, keys.stride, count, keys.width)
+          .multiply(queries, 0, rows_, scores_, kKeysPerBlock);
+    const int64_t padded_count = (count + simd::kLanes - 1) / simd::kLanes * simd::kLanes;
+    for (int64_t row = 0; row < rows_; ++row) {
+      float* scores = scores_ + row * kKeysPerBlock;
+      if (softcap > 0) cap(scores, padded_count, softcap);
+      std::fill(scores + count, scores + padded_count, kNothingSeen);
+      hide(row, scores);
+      to_weights(row, scores, padded_count);
+    }
+    for (int64_t column = 0; column < width_; column += kTileColumns)
+      tile_column(rows_, count, scores_, kKeysPerBlock, values.data + column, values.stride, sums_ + column,
+                  width_, true);
+  }
+
+  int64_t width() const { return width_; }
+  const float* sums(int64_t row) const { return sums_ + row * width_; }
+  float peak(int64_t row) const { return peaks_[row]; }
+  float total(int64_t row) const { return totals_[row]; }
+
+  static constexpr float kNothingSeen = -std::numeric_limits<float>::infinity();
+
+ private:
+  // From here on, transposing the keys for register tiles pays.
+  static constexpr int64_t kManyRows = 12;
+
+  // Few rows wait for memory: meanwhile the next block's keys are fetched, and this block's values.
+  void score_few(const Matrix& queries, const Matrix& keys, const Matrix& values) {
+    const auto write = [&](int64_t row, int64_t key, float score) {
+      scores_[row * kKeysPerBlock + key] = score;
+      if (row > 0) return;
+      for (int64_t i = 0; i < values.width; i += 16) __builtin_prefetch(values[key] + i);
+    };
+    few_rows_times(queries, keys.data, keys.stride, 0, keys.rows, write, kKeysPerBlock * keys.stride);
+  }
+
+  static void cap(float* scores, int64_t count, float softcap) {
+    using namespace simd;
+    for (int64_t i = 0; i < count; i += kLanes)
+      store(scores + i, broadcast(softcap) * tanh(load(scores + i) * broadcast(1 / softcap)));
+  }
+
+  // scores become exp(score - peak).
+  void to_weights(int64_t row, float* scores, int64_t count) {
+    using namespace simd;
+    Vec greatest = broadcast(peaks_[row]);
+    for (int64_t i = 0; i < count; i += kLanes)
+      greatest = max(load(scores + i), greatest);  // passes over NaN
+    float lanes[kLanes];
+    store(lanes, greatest);
+    const float peak = *std::max_element(lanes, lanes + kLanes);
+    // While nothing is seen, -inf - -inf would be NaN; any finite reference gives weights of 0.
+    const float reference = peak == kNothingSeen ? 0.0f : peak;
+    Vec total = zero();
+    for (int64_t i = 0; i < count; i += kLanes) {
+      const Vec weight = exp(load(scores + i) - broadcast(reference));
+      store(scores + i, weight);
+      total = total + weight;
+    }
+    if (peak != peaks_[row]) {
+      const float before = std::exp(peaks_[row] - reference);
+      totals_[row] *= before;
+      for (int64_t i = 0; i < width_; i += kLanes) {
+        float* sums = sums_ + row * width_ + i;
+        store(sums, load(sums) * broadcast(before));
+      }
+      peaks_[row] = peak;
+    }
+    totals_[row] += sum(total);
+  }
+
+  int64_t rows_ = 0, width_;
+  float *packed_keys_, *scores_, *sums_, *peaks_, *totals_;
+};
+
+}  // namespace graft

@@ -1,0 +1,89 @@
+// Plan: how attention is cut into tasks. It follows from the shapes alone, never from the thread count: the
+// same inputs give the same bits.
+#pragma once
+
+#include <algorithm>
+#include <graft/plugin.hpp>
+
+#include "online_softmax.h"
+
+namespace graft {
+
+inline constexpr int64_t kRowsPerTask = 64;    // query rows: tokens x heads of the group
+inline constexpr int64_t kKeysPerSplit = 256;  // keys of a task when keys are split
+inline constexpr int64_t kMaxSplits = 64;
+
+// A task is one key head with all query heads that read it and a block of query tokens, so that a key and a
+// value are loaded once for the whole group. With one block of tokens (decode) the keys are split as well, to
+// have enough tasks.
+struct Plan {
+  int64_t batch, query_heads, key_heads, queries, keys, key_dim, value_dim;
+  int64_t group;         // query heads for each key head
+  int64_t tokens_each;   // query tokens of a task
+  int64_t token_blocks;  // tasks along the queries
+  int64_t splits;        // tasks along the keys
+  int64_t keys_each;     // keys of a split
+
+  Plan(const plugin::Tensor& q, const plugin::Tensor& k, const plugin::Tensor& v)
+      : batch(q.size(0)),
+        query_heads(q.size(1)),
+        key_heads(k.size(1)),
+        queries(q.size(2)),
+        keys(k.size(2)),
+        key_dim(q.size(3)),
+        value_dim(v.size(3)),
+        group(key_heads == 0 ? 1 : query_heads / key_heads) {
+    tokens_each = std::max<int64_t>(1, std::min(queries, kRowsPerTask / std::max<int64_t>(1, group)));
+    token_blocks = blocks(queries, tokens_each);
+    splits = token_blocks <= 1 ? most_splits() : 1;
+    keys_each = blocks(blocks(keys, splits), kKeysPerBlock) * kKeysPerBlock;
+  }
+
+  int64_t rows() const { return group * tokens_each; }
+  int64_t tasks() const { return batch * key_heads * token_blocks * splits; }
+
+  // A row's part of the result, in floats: its sums, then peak and total.
+  int64_t part_size() const { return OnlineSoftmax::padded(value_dim) + 2; }
+
+  // For the workspace: bounds on rows() and on the floats of all parts that never shrink as a dimension
+  // grows, as rows() and splits do.
+  int64_t max_rows() const { return std::max(query_heads, std::min(query_heads * queries, kRowsPerTask)); }
+  size_t parts_size() const {
+    const int64_t rows = std::max(query_heads, std::min(query_heads * queries, kRowsPerTask * key_heads));
+    return size_t(batch * rows * most_splits() * part_size());
+  }
+
+ private:
+  static int64_t blocks(int64_t count, int64_t size) { return (count + size - 1) / size; }
+  int64_t most_splits() const { return std::clamp<int64_t>(keys / kKeysPerSplit, 1, kMaxSplits); }
+};
+
+// Task number `index` of a plan.
+struct Task {
+  int64_t batch, key_head, group;
+  int64_t first_token, tokens, rows;
+  int64_t first_key, last_key;
+
+  Task(const Plan& plan, int64_t index) : group(plan.group) {
+    const int64_t split = index % plan.splits;
+    index /= plan.splits;
+    const int64_t place = index % plan.token_blocks;
+    index /= plan.token_blocks;
+    key_head = index % plan.key_heads;
+    batch = index / plan.key_heads;
+    // Blocks in the order first, last, second, second to last …: under a causal mask later ones cost more,
+    // and this way each contiguous range of tasks costs about the same.
+    const int64_t block = place % 2 == 0 ? place / 2 : plan.token_blocks - 1 - place / 2;
+    first_token = block * plan.tokens_each;
+    tokens = std::min(plan.tokens_each, plan.queries - first_token);
+    rows = plan.group * tokens;
+    first_key = split * plan.keys_each;
+    last_key = std::min(plan.keys, first_key + plan.keys_each);
+  }
+
+  // Rows are ordered by head, then token.
+  int64_t query_head(int64_t row) const { return key_head * group + row / tokens; }
+  int64_t token(int64_t row) const { return first_token + row % tokens; }
+};
+
+}  // namespace graft

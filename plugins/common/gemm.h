@@ -1,0 +1,116 @@
+// Products of many rows with a weight, held back by arithmetic alone: register tiles, packed weight columns,
+// blocks sized for the caches. Everything is float by then; bf16 is widened as it is packed.
+//
+// Source of the scheme: Goto and van de Geijn 2008, "Anatomy of High-Performance Matrix Multiplication";
+// BLIS.
+#pragma once
+
+#include <algorithm>
+
+#include "products.h"
+#include "simd.h"
+
+namespace graft {
+
+// A register tile: 6 x 2 vectors are 12 accumulators, which with AVX2's two FMA per cycle and latency 4 is
+// more than enough, and leaves room for the operands among 16 registers.
+inline constexpr int kTileRows = 6;
+inline constexpr int kTileColumns = 2 * simd::kLanes;
+// Columns that are packed at once: in float 48 x 1536 x 4 = 288 KiB stay in a 512 KiB L2 beside the rows
+// below.
+inline constexpr int64_t kBlockColumns = 48;
+inline constexpr int64_t kBlockRows = 96;    // rows of x whose block of 96 x 256 stays in L2
+inline constexpr int64_t kBlockDepth = 256;  // a packed tile of 256 x 16 floats, 16 KiB, stays in L1
+
+// c[M][kTileColumns] (+)= a[M][depth] * b[depth][kTileColumns]
+template <int M>
+inline void register_tile(int64_t depth, const float* a, int64_t a_stride, const float* b, int64_t b_stride,
+                          float* c, int64_t c_stride, bool add) {
+  using namespace simd;
+  Vec sums[M][2];
+  for (int m = 0; m < M; ++m) {
+    sums[m][0] = add ? load(c + m * c_stride) : zero();
+    sums[m][1] = add ? load(c + m * c_stride + kLanes) : zero();
+  }
+  for (int64_t k = 0; k < depth; ++k) {
+    const Vec b0 = load(b + k * b_stride), b1 = load(b + k * b_stride + kLanes);
+    for (int m = 0; m < M; ++m) {
+      const Vec x = broadcast(a[m * a_stride + k]);
+      sums[m][0] = fma(x, b0, sums[m][0]);
+      sums[m][1] = fma(x, b1, sums[m][1]);
+    }
+  }
+  for (int m = 0; m < M; ++m) {
+    store(c + m * c_stride, sums[m][0]);
+    store(c + m * c_stride + kLanes, sums[m][1]);
+  }
+}
+
+// The same for `rows` rows.
+inline void tile_column(int64_t rows, int64_t depth, const float* a, int64_t a_stride, const float* b,
+                        int64_t b_stride, float* c, int64_t c_stride, bool add) {
+  const auto tile = [&]<int M>(std::integral_constant<int, M>) {
+    register_tile<M>(depth, a, a_stride, b, b_stride, c, c_stride, add);
+    a += M * a_stride;
+    c += M * c_stride;
+    rows -= M;
+  };
+  while (rows >= kTileRows) tile(std::integral_constant<int, kTileRows>{});
+  switch (rows) {
+    case 5:
+      return tile(std::integral_constant<int, 5>{});
+    case 4:
+      return tile(std::integral_constant<int, 4>{});
+    case 3:
+      return tile(std::integral_constant<int, 3>{});
+    case 2:
+      return tile(std::integral_constant<int, 2>{});
+    case 1:
+      return tile(std::integral_constant<int, 1>{});
+  }
+}
+
+// Some columns of x @ weight^T, that is some rows of the weight, laid out for register_tile: tile after tile,
+// each [depth][kTileColumns]; columns beyond the last are 0. Holds packed_size(columns, depth) floats.
+class PackedColumns {
+ public:
+  static size_t size(int64_t columns, int64_t depth) { return size_t(tiles(columns) * depth * kTileColumns); }
+
+  template <class W>
+  PackedColumns(float* memory, const W* weight, int64_t stride, int64_t columns, int64_t depth)
+      : packed_(memory), columns_(columns), depth_(depth) {
+    using namespace simd;
+    for (int64_t column = 0; column < tiles(columns) * kTileColumns; column += kLanes) {
+      float* to = memory + column / kTileColumns * depth * kTileColumns + column % kTileColumns;
+      for_lanes(depth, [&](int64_t k, auto n) {
+        Vec block[kLanes];
+        for (int i = 0; i < kLanes; ++i)
+          block[i] = column + i < columns ? load(weight + (column + i) * stride + k, n) : zero();
+        transpose(block);
+        for (int i = 0; i < n; ++i) store(to + (k + i) * kTileColumns, block[i]);
+      });
+    }
+  }
+
+  // Width of the rows that multiply() writes.
+  int64_t width() const { return tiles(columns_) * kTileColumns; }
+
+  // c[rows][width()], a row every `stride` floats, = x[row … row + rows] @ these columns
+  void multiply(const Matrix& x, int64_t row, int64_t rows, float* c, int64_t stride) const {
+    for (int64_t k = 0; k < depth_; k += kBlockDepth) {
+      const int64_t depth = std::min(kBlockDepth, depth_ - k);
+      for (int64_t column = 0; column < columns_; column += kTileColumns) {
+        const float* b = packed_ + column * depth_ + k * kTileColumns;
+        tile_column(rows, depth, x[row] + k, x.stride, b, kTileColumns, c + column, stride, k > 0);
+      }
+    }
+    if (depth_ == 0) std::fill(c, c + rows * stride, 0.0f);
+  }
+
+ private:
+  static int64_t tiles(int64_t columns) { return (columns + kTileColumns - 1) / kTileColumns; }
+  const float* packed_;
+  int64_t columns_, depth_;
+};
+
+}  // namespace graft

@@ -1,0 +1,26 @@
+// Heads: the rows of a tensor "B H T D" (or "B T D", with one head for all) whose last dimension is
+// contiguous.
+#pragma once
+
+#include <graft/plugin.hpp>
+
+namespace graft {
+
+template <class T>
+struct Heads {
+  T* data;
+  int64_t batch_stride, head_stride, token_stride;
+
+  // A batch of 1 serves any batch.
+  explicit Heads(const plugin::Tensor& tensor)
+      : data(tensor.data<T>()),
+        batch_stride(tensor.size(0) == 1 ? 0 : tensor.stride(0)),
+        head_stride(tensor.ndim() == 4 ? tensor.stride(1) : 0),
+        token_stride(tensor.stride(-2)) {}
+
+  T* row(int64_t batch, int64_t head, int64_t token) const {
+    return data + batch * batch_stride + head * head_stride + token * token_stride;
+  }
+};
+
+}  // namespace graft

@@ -1,0 +1,42 @@
+// Vectorised exp, tanh and SiLU. NaN in gives NaN out; infinities give the limits.
+#pragma once
+
+#include "simd.h"
+
+namespace graft::simd {
+
+// exp(x) within 2 ulp where the result is normal; below that it goes to 0 through the denormals, above 88.73
+// it is inf. x = n ln 2 + r with |r| <= ln 2 / 2, exp(x) = 2^n exp(r). ln 2 in two parts, as in Cephes' expf;
+// exp(r) by its Taylor polynomial of degree 7, whose remainder is 5e-9 relative.
+inline Vec exp(Vec x) {
+  x = min(broadcast(89.0f), max(broadcast(-105.0f), x));
+  const Vec magic =
+      broadcast(12582912.0f);  // 1.5 * 2^23: adding it rounds to an integer that stands in the low bits
+  // 2^n in two factors: n reaches 128 and -151, beyond what one float's exponent holds.
+  const Vec shifted = fma(x, broadcast(1.44269504088896341f), magic);
+  const Vec n = shifted - magic;
+  const Vec half = fma(n, broadcast(0.5f), magic);
+  const Vec rest = (n - (half - magic)) + magic;
+
+  Vec r = fma(n, broadcast(-0.693359375f), x);
+  r = fma(n, broadcast(2.12194440e-4f), r);
+  Vec p = broadcast(1.0f / 5040);
+  p = fma(p, r, broadcast(1.0f / 720));
+  p = fma(p, r, broadcast(1.0f / 120));
+  p = fma(p, r, broadcast(1.0f / 24));
+  p = fma(p, r, broadcast(1.0f / 6));
+  p = fma(p, r, broadcast(0.5f));
+  p = fma(p * r, r, r) + broadcast(1.0f);
+  return p * exponent_from_low_bits(half) * exponent_from_low_bits(rest);
+}
+
+inline Vec silu(Vec x) {
+  return x / (broadcast(1.0f) + exp(zero() - x));
+}
+
+// Absolute error below 2e-7.
+inline Vec tanh(Vec x) {
+  return broadcast(1.0f) - broadcast(2.0f) / (exp(x + x) + broadcast(1.0f));
+}
+
+}  // namespace graft::simd

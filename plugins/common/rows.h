@@ -1,0 +1,55 @@
+// Rows: the rows of a tensor "... H" whose last dimension is contiguous, whatever the strides of the others.
+#pragma once
+
+#include <graft/plugin.hpp>
+
+namespace graft {
+
+// T is the element type. Cheap to copy; a row's address costs one multiplication if the leading dimensions
+// collapse into one, as they do unless the tensor is a slice or a transpose.
+template <class T>
+class Rows {
+ public:
+  explicit Rows(const plugin::Tensor& tensor) : data_(tensor.data<T>()), width_(tensor.size(-1)) {
+    for (int i = tensor.ndim() - 2; i >= 0; --i) {
+      const int64_t size = tensor.size(i), stride = tensor.stride(i);
+      count_ *= size;
+      if (size == 1) continue;
+      if (dims_ > 0 && stride == stride_[dims_ - 1] * size_[dims_ - 1]) {
+        size_[dims_ - 1] *= size;
+        continue;
+      }
+      if (dims_ == kMaxDims)
+        throw plugin::Unsupported("more than 8 leading dimensions with strides of their own");
+      size_[dims_] = size;
+      stride_[dims_++] = stride;
+    }
+  }
+
+  int64_t count() const { return count_; }
+  int64_t width() const { return width_; }
+  T* operator[](int64_t row) const {
+    if (dims_ <= 1) return data_ + row * stride_[0];
+    int64_t offset = 0;
+    for (int i = 0; i < dims_; ++i) {
+      offset += row % size_[i] * stride_[i];
+      row /= size_[i];
+    }
+    return data_ + offset;
+  }
+
+  // Whether row i begins at i * stride(); a single row always does.
+  bool evenly_spaced() const { return dims_ <= 1; }
+  int64_t stride() const { return stride_[0]; }
+
+ private:
+  static constexpr int kMaxDims = 8;
+  T* data_;
+  int64_t width_;
+  int64_t count_ = 1;
+  int dims_ = 0;
+  int64_t size_[kMaxDims] = {};
+  int64_t stride_[kMaxDims] = {};  // innermost first
+};
+
+}  // namespace graft

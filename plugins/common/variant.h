@@ -1,0 +1,18 @@
+// What all entries of the first-party CPU kernels have in common.
+#pragma once
+
+#include <graft/plugin.hpp>
+
+namespace graft {
+
+// float32 and bfloat16, same bits for any number of threads, and the CPU features that this variant was
+// compiled for.
+inline plugin::Entry for_this_cpu(plugin::Entry entry) {
+#if defined(__AVX2__)
+  entry.cpu_features("avx2 fma f16c bmi2");
+#endif
+  return entry.dtypes({plugin::float32, plugin::bfloat16})
+      .flags(GRAFT_ENTRY_DETERMINISTIC | GRAFT_ENTRY_COMPILE_SAFE);
+}
+
+}  // namespace graft

@@ -1,0 +1,14 @@
+// The MLP of Llama and Qwen3, and its activations.
+#include <graft/contracts/silu.h>
+#include <graft/contracts/silu_and_mul.h>
+#include <graft/contracts/swiglu_mlp.h>
+
+#include <graft/plugin.hpp>
+
+#include "../common/variant.h"
+#include "activations.h"
+#include "swiglu_mlp.h"
+
+GRAFT_PLUGIN(graft::for_this_cpu(graft::plugin::entry<graft::SwiGLUMLP>("SwiGLUMLP", "SwiGLUMLP/1")),
+             graft::for_this_cpu(graft::plugin::entry<graft::SiLU>("SiLU", "SiLU/1")),
+             graft::for_this_cpu(graft::plugin::entry<graft::SiluAndMul>("SiluAndMul", "SiluAndMul/1")))

@@ -1,0 +1,157 @@
+// SwiGLUMLP: out = (silu(x @ gate^T) * (x @ up^T)) @ down^T. What lies between is float, in the workspace.
+// Few rows stream each weight once, many rows are multiplied in packed blocks, see common/products.h and
+// common/gemm.h.
+#pragma once
+
+#include <graft/plugin.hpp>
+
+#include "../common/blocks.h"
+#include "../common/dtype.h"
+#include "../common/floats.h"
+#include "../common/gemm.h"
+#include "../common/math.h"
+
+namespace graft {
+
+class SwiGLUMLP {
+ public:
+  explicit SwiGLUMLP(const plugin::Attributes&) {}
+
+  size_t workspace_size(plugin::Arguments arguments, uint32_t threads) const {
+    const plugin::Tensor x = arguments.tensor(0), gate = arguments.tensor(1);
+    const size_t intermediate = size_t(gate.size(0));
+    const size_t rows = size_t(row_count(x));
+    Workspace workspace;
+    workspace.floats(floats_needed(x));
+    workspace.floats(rows * intermediate);
+    workspace.floats(kFewRows * intermediate);
+    workspace.floats(threads * scratch_size(std::max(gate.size(0), gate.size(1))));
+    return workspace.used();
+  }
+
+  void forward(const plugin::Call& call, plugin::Tensor x, plugin::Tensor gate, plugin::Tensor up,
+               plugin::Tensor down, plugin::Tensor out, std::optional<plugin::Tensor> gate_out,
+               std::optional<plugin::Tensor> up_out) const {
+    with_dtype(x.dtype(), [&]<class T>(T) {
+      Workspace workspace(call.workspace<void>());
+      const Matrix rows = as_floats<T>(call, x, workspace.floats(floats_needed(x)));
+      const int64_t intermediate = gate.size(0);
+      float* hidden = workspace.floats(size_t(rows.rows * intermediate));
+      const Matrix between{hidden, rows.rows, intermediate, intermediate};
+      const Layer<T> layer{gate.data<T>(),
+                           up.data<T>(),
+                           down.data<T>(),
+                           out.data<T>(),
+                           gate_out ? gate_out->data<T>() : nullptr,
+                           up_out ? up_out->data<T>() : nullptr};
+      if (rows.rows <= kFewRows)
+        stream(call, rows, layer, between, hidden, workspace.floats(size_t(rows.rows * intermediate)));
+      else
+        multiply(call, rows, layer, between, hidden, workspace);
+    });
+  }
+
+ private:
+  static constexpr int64_t kFewRows = 16;
+
+  template <class T>
+  struct Layer {
+    const T *gate, *up, *down;
+    T* out;
+    T *gate_out, *up_out;  // null: not wanted
+  };
+
+  static int64_t row_count(const plugin::Tensor& x) {
+    int64_t rows = 1;
+    for (int i = 0; i + 1 < x.ndim(); ++i) rows *= x.size(i);
+    return rows;
+  }
+  // For one thread: a packed block each of gate and up (or of down), and their products.
+  static size_t scratch_size(int64_t depth) {
+    return 2 * (PackedColumns::size(kBlockColumns, depth) + size_t(kBlockRows * kBlockColumns));
+  }
+
+  // hidden = silu(gate) * up for one stretch of a row, keeping what backward asked for.
+  template <class T>
+  static void combine(const float* gate, const float* up, float* hidden, T* gate_out, T* up_out,
+                      int64_t count) {
+    using namespace simd;
+    for_lanes(count, [&](int64_t i, auto n) {
+      const Vec g = load(gate + i, n), u = load(up + i, n);
+      if (gate_out != nullptr) store(gate_out + i, g, n);
+      if (up_out != nullptr) store(up_out + i, u, n);
+      store(hidden + i, silu(g) * u, n);
+    });
+  }
+
+  template <class T>
+  static void stream(const plugin::Call& call, const Matrix& x, const Layer<T>& layer, const Matrix& between,
+                     float* hidden, float* ups) {
+    const int64_t width = x.width, intermediate = between.width;
+    stream_columns(call, intermediate, 2 * width, [&](int64_t begin, int64_t end) {
+      few_rows_times(x, layer.gate, width, begin, end, [&](int64_t row, int64_t column, float value) {
+        hidden[row * intermediate + column] = value;
+      });
+      few_rows_times(x, layer.up, width, begin, end, [&](int64_t row, int64_t column, float value) {
+        ups[row * intermediate + column] = value;
+      });
+      for (int64_t row = 0; row < x.rows; ++row) {
+        const int64_t at = row * intermediate + begin;
+        combine(hidden + at, ups + at, hidden + at, layer.gate_out != nullptr ? layer.gate_out + at : nullptr,
+                layer.up_out != nullptr ? layer.up_out + at : nullptr, end - begin);
+      }
+    });
+    stream_columns(call, width, intermediate, [&](int64_t begin, int64_t end) {
+      few_rows_times(between, layer.down, intermediate, begin, end,
+                     [&](int64_t row, int64_t column, float value) {
+                       simd::from_float(value, layer.out + row * width + column);
+                     });
+    });
+  }
+
+  template <class T>
+  static void multiply(const plugin::Call& call, const Matrix& x, const Layer<T>& layer,
+                       const Matrix& between, float* hidden, Workspace& workspace) {
+    const int64_t width = x.width, intermediate = between.width;
+    const int64_t depth = std::max(width, intermediate);
+    const size_t packed_size = PackedColumns::size(kBlockColumns, depth);
+    const size_t scratch_each = scratch_size(depth);
+    float* scratch = workspace.floats(scratch_each * call.thread_count());
+
+    for_blocks(call, x.rows, intermediate, [&](const Block& block) {
+      float* memory = scratch + block.worker * scratch_each;
+      float* gates = memory + 2 * packed_size;
+      float* ups = gates + kBlockRows * kBlockColumns;
+      const PackedColumns gate(memory, layer.gate + block.column * width, width, block.columns, width);
+      const PackedColumns up(memory + packed_size, layer.up + block.column * width, width, block.columns,
+                             width);
+      for_row_blocks(block, [&](int64_t row, int64_t rows) {
+        gate.multiply(x, row, rows, gates, gate.width());
+        up.multiply(x, row, rows, ups, up.width());
+        for (int64_t r = 0; r < rows; ++r) {
+          const int64_t at = (row + r) * intermediate + block.column;
+          combine(gates + r * gate.width(), ups + r * up.width(), hidden + at,
+                  layer.gate_out != nullptr ? layer.gate_out + at : nullptr,
+                  layer.up_out != nullptr ? layer.up_out + at : nullptr, block.columns);
+        }
+      });
+    });
+    for_blocks(call, x.rows, width, [&](const Block& block) {
+      float* memory = scratch + block.worker * scratch_each;
+      float* products = memory + 2 * packed_size;
+      const PackedColumns down(memory, layer.down + block.column * intermediate, intermediate, block.columns,
+                               intermediate);
+      for_row_blocks(block, [&](int64_t row, int64_t rows) {
+        down.multiply(between, row, rows, products, down.width());
+        for (int64_t r = 0; r < rows; ++r) {
+          const float* from = products + r * down.width();
+          T* to = layer.out + (row + r) * width + block.column;
+          simd::for_lanes(block.columns,
+                          [&](int64_t i, auto n) { store(to + i, simd::load(from + i, n), n); });
+        }
+      });
+    });
+  }
+};
+
+}  // namespace graft

@@ -1,0 +1,54 @@
+// A host's own modules, nested, with a contract and slots of their own.
+#include <gtest/gtest.h>
+
+#include "norm_layer.h"
+
+namespace graft {
+namespace {
+
+struct Block : torch::nn::Module {
+  std::shared_ptr<test::NormLayer> first = register_module("first", std::make_shared<test::NormLayer>());
+  std::shared_ptr<test::NormLayer> second = register_module("second", std::make_shared<test::NormLayer>());
+  // One slot for both: a kernel here would do the work of `first` and `second`.
+  KernelSlot slot = register_kernel_layer(
+      *this, "RMSNorm/1",
+      {.layer = "TwoNorms", .attributes = {{"eps", 1e-6}}, .weights = {{"weight", "first.weight"}}, .covers = {"first", "second"}});
+  at::Tensor forward(const at::Tensor& x) const {
+    return slot({x}, [&] { return second->forward(first->forward(x)); });
+  }
+};
+
+TEST(OwnModule, LayersAreFoundByTheirNameAnywhereBelow) {
+  Block block;
+  block.eval();
+  const BindReport report = kernelize(block, {.kernel_config = test::fixture_config("good")});
+  ASSERT_EQ(report.layers.size(), 3u);
+  EXPECT_EQ(report.count(LayerState::bound), 2);
+  EXPECT_EQ(report.layers[0].layer, "TwoNorms");
+  EXPECT_EQ(report.layers[0].state, LayerState::own);
+  EXPECT_EQ(report.layers[1].module, "first");
+  EXPECT_EQ(report.layers[2].module, "second");
+}
+
+TEST(OwnModule, ABoundModuleCoversTheLayersInsideIt) {
+  Block block;
+  block.eval();
+  const KernelConfig config({{"TwoNorms", test::fixture("good").string() + ":TestRMSNorm"},
+                             {"RMSNorm", test::fixture("good").string() + ":TestRMSNorm"}},
+                            {.use_local_kernel = true});
+  const BindReport report = kernelize(block, {.kernel_config = config});
+  EXPECT_TRUE(report.layers[0].covered_by.empty());
+  EXPECT_NE(report.layers[1].covered_by.find("TwoNorms"), std::string::npos);
+  const at::Tensor x = at::randn({2, 8});
+  EXPECT_TRUE(at::allclose(block.forward(x), block.first->own(x), 1e-5, 1e-6));  // the kernel is one norm alone
+}
+
+TEST(OwnModule, AModuleWithoutLayersIsReportedEmptyWithTheMappedNames) {
+  torch::nn::Module empty;
+  const BindReport report = kernelize(empty, {.kernel_config = test::fixture_config("good")});
+  EXPECT_TRUE(report.layers.empty());
+  ASSERT_EQ(report.warnings.size(), 1u);
+}
+
+}  // namespace
+}  // namespace graft

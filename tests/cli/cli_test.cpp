@@ -1,0 +1,173 @@
+// The `graft` program as a person or script meets it: arguments, output, exit codes.
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+
+#include <cstdio>
+#include <nlohmann/json.hpp>
+
+#include "fixtures.h"
+
+namespace graft {
+namespace {
+
+using nlohmann::json;
+
+struct Result {
+  int exit;
+  std::string out;  // standard output and standard error
+};
+
+Result graft(const std::string& arguments) {
+  std::string command = std::string(GRAFT_PROGRAM) + " " + arguments + " 2>&1";
+  FILE* pipe = popen(command.c_str(), "r");
+  Result result{-1, ""};
+  for (int c; (c = std::fgetc(pipe)) != EOF;) result.out += static_cast<char>(c);
+  result.exit = WEXITSTATUS(pclose(pipe));
+  return result;
+}
+
+class CliTest : public testing::Test {
+ protected:
+  CliTest() {
+    hub_.add("graft-kernels/norm", "v1.0.0", test::fixture("good"));
+    hub_.add("stranger/norm", "v1.0.0", test::fixture("good_v2"));
+  }
+  test::TestHub hub_;
+  test::TempFolder empty_;
+  test::ScopedEnv embedded_{"GRAFT_HUB", empty_.path().c_str()};
+  test::ScopedEnv endpoint_{"HF_ENDPOINT", hub_.endpoint().c_str()};
+};
+
+TEST_F(CliTest, ExplainsItselfWithExamples) {
+  Result help = graft("--help");
+  EXPECT_EQ(help.exit, 0);
+  for (const char* command : {"run", "info", "ls", "verify", "pack", "tokenize", "completion"}) {
+    EXPECT_NE(help.out.find(command), std::string::npos) << command;
+    Result one = graft(std::string(command) + " --help");
+    EXPECT_EQ(one.exit, 0) << command;
+    EXPECT_NE(one.out.find("Example:"), std::string::npos) << command;
+  }
+}
+
+TEST_F(CliTest, NeedsNoLibTorchForHelp) {
+  Result libraries = graft("--help >/dev/null; ldd " GRAFT_PROGRAM);
+  EXPECT_NE(libraries.out.find("libgraft_runtime"), std::string::npos);
+  EXPECT_EQ(libraries.out.find("torch"), std::string::npos);
+}
+
+TEST_F(CliTest, EndsWithTwoOnWrongUsage) {
+  EXPECT_EQ(graft("").exit, 2);
+  EXPECT_EQ(graft("frobnicate").exit, 2);
+  EXPECT_EQ(graft("info").exit, 2);
+  EXPECT_EQ(graft("info --no-such-option x/y").exit, 2);
+  EXPECT_EQ(graft("info 'a b/c'").exit, 2);
+  EXPECT_EQ(graft("info graft-kernels/norm --device gpu").exit, 2);
+  EXPECT_EQ(graft("run m --prompt p --kernels maybe").exit, 2);
+  EXPECT_EQ(graft("run m --prompt p --map RMSNorm").exit, 2);
+}
+
+TEST_F(CliTest, ListsKernelsWithTagsAndVariants) {
+  Result list = graft("ls --json");
+  ASSERT_EQ(list.exit, 0);
+  json repos = json::parse(list.out);
+  ASSERT_EQ(repos.size(), 2u);
+  EXPECT_EQ(repos[0]["repo"], "graft-kernels/norm");
+  EXPECT_TRUE(repos[0]["tags"].contains("v1.0.0"));
+  EXPECT_EQ(repos[0]["commits"][0]["variants"][0], test::host_variant());
+  Result text = graft("ls");
+  EXPECT_NE(text.out.find("graft-kernels/norm"), std::string::npos);
+  EXPECT_EQ(text.out.find('\033'), std::string::npos);  // no terminal, no colours
+}
+
+TEST_F(CliTest, ShowsEntriesAndVariantsOfAKernel) {
+  Result info = graft("info graft-kernels/norm --json");
+  ASSERT_EQ(info.exit, 0) << info.out;
+  json object = json::parse(info.out);
+  EXPECT_EQ(object["repo"], "graft-kernels/norm");
+  EXPECT_EQ(object["commit"].get<std::string>().size(), 40u);
+  EXPECT_EQ(object["entries"][0]["name"], "TestRMSNorm");
+  EXPECT_EQ(object["entries"][0]["contract"], "RMSNorm/1");
+  EXPECT_EQ(object["entries"][0]["devices"], json{"cpu"});
+  EXPECT_EQ(object["entries"][0]["modes"], json{"inference"});
+  EXPECT_EQ(object["variants"][0]["accepted"], true);
+  EXPECT_EQ(object["chosen"], test::host_variant());
+}
+
+TEST_F(CliTest, FailsWithTheReasonAndTheMend) {
+  Result missing = graft("info graft-kernels/norm@v7");
+  EXPECT_EQ(missing.exit, 1);
+  EXPECT_NE(missing.out.find("has no tag, branch or commit v7"), std::string::npos);
+  EXPECT_NE(missing.out.find("tags: v1.0.0"), std::string::npos);
+  Result as_json = graft("info graft-kernels/norm@v7 --json");
+  EXPECT_EQ(as_json.exit, 1);
+  EXPECT_EQ(json::parse(as_json.out)["error"]["code"], "not_found");
+}
+
+TEST_F(CliTest, FailsToRunAModelThatIsNotThere) {
+  Result run = graft("run /no/such/model --prompt hello");
+  EXPECT_EQ(run.exit, 1);
+  EXPECT_NE(run.out.find("graft:"), std::string::npos);
+}
+
+TEST_F(CliTest, ShowsWhyAStrangersKernelIsNotLoaded) {
+  Result info = graft("info stranger/norm --json");
+  EXPECT_EQ(info.exit, 1);
+  json object = json::parse(info.out);
+  EXPECT_TRUE(object["entries"].empty());
+  EXPECT_EQ(object["chosen"], test::host_variant());
+  EXPECT_NE(object["reason"].get<std::string>().find("not a trusted publisher"), std::string::npos);
+  EXPECT_EQ(graft("info stranger/norm --allow-all-kernels").exit, 0);
+}
+
+TEST_F(CliTest, VerifiesWithAVerdict) {
+  Result accepted = graft("verify graft-kernels/norm --json");
+  EXPECT_EQ(accepted.exit, 0);
+  EXPECT_EQ(json::parse(accepted.out)["verdict"], "accepted");
+  Result refused = graft("verify stranger/norm --json");
+  EXPECT_EQ(refused.exit, 1);
+  EXPECT_EQ(json::parse(refused.out)["verdict"], "refused");
+  EXPECT_EQ(json::parse(refused.out)["rule"], "trusted_publishers");
+}
+
+TEST_F(CliTest, PacksAndFindsWhatItPacked) {
+  test::TempFolder folder;
+  test::write_file(folder.path() / "repo/build" / test::host_variant() / "k.so",
+                   test::read_file(test::fixture("good")));
+  std::string pack = "pack " + (folder.path() / "repo").string() + " --hub " + hub_.path().string() +
+                     " --repo graft-kernels/packed --tag v3.0.0 --json";
+  Result first = graft(pack);
+  ASSERT_EQ(first.exit, 0) << first.out;
+  EXPECT_EQ(json::parse(first.out)["changed"], true);
+  EXPECT_EQ(json::parse(graft(pack).out)["changed"], false);
+  Result info = graft("info graft-kernels/packed --json");
+  EXPECT_EQ(json::parse(info.out)["commit"], json::parse(first.out)["commit"]);
+}
+
+TEST_F(CliTest, TokenizesAText) {
+  test::TempFolder model;
+  test::write_file(model.path() / "tokenizer.json",
+                   R"({"model": {"type": "BPE", "vocab": {"h": 0, "i": 1, "hi": 2}, "merges": ["h i"]},
+                       "added_tokens": [], "normalizer": null, "pre_tokenizer": {"type": "ByteLevel",
+                       "add_prefix_space": false, "trim_offsets": true, "use_regex": true},
+                       "post_processor": null, "decoder": {"type": "ByteLevel"}})");
+  Result ids = graft("tokenize " + model.path().string() + " hihi --json");
+  EXPECT_EQ(ids.exit, 0) << ids.out;
+  EXPECT_EQ(json::parse(ids.out), (json{{"ids", {2, 2}}}));
+  Result missing = graft("tokenize /no/such/model text");
+  EXPECT_EQ(missing.exit, 1);
+  EXPECT_NE(missing.out.find("tokenizer.json"), std::string::npos);
+}
+
+TEST_F(CliTest, PrintsACompletionThatTheShellTakes) {
+  Result script = graft("completion bash");
+  EXPECT_EQ(script.exit, 0);
+  test::TempFolder folder;
+  test::write_file(folder.path() / "graft.bash",
+                   script.out + "COMP_WORDS=(graft inf); COMP_CWORD=1; _graft; echo \"${COMPREPLY[*]}\"\n" +
+                       "COMP_WORDS=(graft pack --ta); COMP_CWORD=2; _graft; echo \"${COMPREPLY[*]}\"\n");
+  Result bash = graft("--version >/dev/null; bash " + (folder.path() / "graft.bash").string());
+  EXPECT_EQ(bash.out, "info\n--tag\n");
+}
+
+}  // namespace
+}  // namespace graft

@@ -1,0 +1,108 @@
+// Both families against transformers on small random checkpoints: logits, loss, gradients, greedy tokens.
+#include <gtest/gtest.h>
+
+#include "golden.h"
+#include "graft/auto_model.h"
+
+namespace graft {
+namespace {
+
+using testing::floats;
+using testing::ids;
+using testing::kGolden;
+
+struct Case {
+  std::string folder;
+  bool use_kernels;
+  std::string attention;
+};
+
+class Golden : public ::testing::TestWithParam<Case> {
+ protected:
+  nlohmann::json golden_ = testing::load_json(kGolden / GetParam().folder / "golden.json");
+  std::shared_ptr<PreTrainedModel> model_ = AutoModelForCausalLM::from_pretrained(
+      (kGolden / GetParam().folder).string(),
+      {.use_kernels = GetParam().use_kernels, .attn_implementation = GetParam().attention});
+  at::Tensor input_ids_ = ids(golden_["input_ids"]), mask_ = ids(golden_["attention_mask"]);
+};
+
+TEST_P(Golden, KernelsAreBoundExactlyWhenAskedFor) {
+  const BindReport report = model_->kernel_report();
+  EXPECT_GT(report.layers.size(), 20u);
+  EXPECT_EQ(report.count(LayerState::bound), GetParam().use_kernels ? int(report.layers.size()) : 0) << report;
+}
+
+TEST_P(Golden, LogitsOfUnpaddedInputEqualTransformers) {
+  const at::NoGradGuard no_grad;
+  const at::Tensor logits = model_->forward(ids(golden_["unpadded_input_ids"])).logits.flatten();
+  EXPECT_LT((logits - floats(golden_["unpadded_logits"])).abs().max().item<float>(), 2e-5f);
+}
+
+TEST_P(Golden, LogitsOfALeftPaddedBatchEqualTransformersWhereTheMaskIsOne) {
+  const at::NoGradGuard no_grad;
+  const at::Tensor logits = model_->forward(input_ids_, {.attention_mask = mask_}).logits;
+  const at::Tensor expected = floats(golden_["logits"]).view(logits.sizes());
+  const at::Tensor difference = ((logits - expected) * mask_.unsqueeze(-1)).abs();
+  EXPECT_LT(difference.max().item<float>(), 2e-5f);
+}
+
+TEST_P(Golden, LossAndGradientsEqualTransformers) {
+  const CausalLMOutput output =
+      model_->forward(input_ids_, {.labels = ids(golden_["labels"]), .attention_mask = mask_});
+  EXPECT_NEAR(output.loss.item<float>(), golden_["loss"].get<float>(), 1e-5);
+  output.loss.backward();
+  size_t compared = 0;
+  for (const auto& parameter : model_->named_parameters()) {
+    SCOPED_TRACE(parameter.key());
+    const nlohmann::json& expected = golden_["gradients"].at(parameter.key());
+    const at::Tensor gradient = parameter.value().grad();
+    ASSERT_TRUE(gradient.defined());
+    const double norm = expected["norm"].get<double>();
+    EXPECT_NEAR(gradient.norm().item<double>(), norm, 1e-4 * norm + 1e-6);
+    const at::Tensor flat = gradient.flatten();
+    const auto values = expected["values"].get<std::vector<float>>();
+    const bool sparse = expected.contains("indices");
+    for (size_t i = 0; i < values.size(); ++i) {
+      const int64_t index = sparse ? expected["indices"][i].get<int64_t>() : int64_t(i);
+      EXPECT_NEAR(flat[index].item<float>(), values[i], 1e-5f + 1e-3f * std::abs(values[i]));
+    }
+    ++compared;
+  }
+  EXPECT_EQ(compared, golden_["gradients"].size());
+}
+
+TEST_P(Golden, GreedyTokensOfALeftPaddedBatchEqualTransformers) {
+  const at::Tensor out =
+      model_->generate(input_ids_, {.max_new_tokens = 16, .eos_token_id = std::vector<int64_t>{}, .attention_mask = mask_});
+  EXPECT_TRUE(out.narrow(1, input_ids_.size(1), 16).equal(ids(golden_["greedy_ids"]))) << out;
+}
+
+TEST_P(Golden, GreedyTokensOfOneRowEqualTransformers) {
+  const at::Tensor prompt = ids(golden_["unpadded_input_ids"]);
+  const at::Tensor out = model_->generate(prompt, {.max_new_tokens = 16, .eos_token_id = std::vector<int64_t>{}});
+  EXPECT_TRUE(out.narrow(1, prompt.size(1), 16).equal(ids(golden_["greedy_ids_unpadded"]))) << out;
+}
+
+TEST_P(Golden, RowsThatEndAreFilledWithThePadToken) {
+  const nlohmann::json& eos = golden_["greedy_eos"];
+  const at::Tensor out = model_->generate(
+      input_ids_, {.max_new_tokens = 16,
+                   .eos_token_id = std::vector<int64_t>{eos["eos_token_id"].get<int64_t>()},
+                   .pad_token_id = eos["pad_token_id"].get<int64_t>(),
+                   .attention_mask = mask_});
+  EXPECT_TRUE(out.narrow(1, input_ids_.size(1), out.size(1) - input_ids_.size(1)).equal(ids(eos["ids"]))) << out;
+}
+
+INSTANTIATE_TEST_SUITE_P(Families, Golden,
+                         ::testing::Values(Case{"tiny-llama", false, "sdpa"}, Case{"tiny-llama", false, "eager"},
+                                           Case{"tiny-llama", true, "sdpa"}, Case{"tiny-qwen3", false, "sdpa"},
+                                           Case{"tiny-qwen3", false, "eager"}, Case{"tiny-qwen3", true, "sdpa"}),
+                         [](const auto& info) {
+                           std::string name = info.param.folder + (info.param.use_kernels ? "_kernels_" : "_own_") +
+                                              info.param.attention;
+                           std::replace(name.begin(), name.end(), '-', '_');
+                           return name;
+                         });
+
+}  // namespace
+}  // namespace graft

@@ -1,0 +1,42 @@
+#include "kv_cache.h"
+
+#include <ATen/ops/cat.h>
+#include <ATen/ops/randn.h>
+#include <gtest/gtest.h>
+
+namespace graft {
+namespace {
+
+ModelConfig config() {
+  ModelConfig c;
+  c.num_hidden_layers = 2;
+  c.num_key_value_heads = 3;
+  c.head_dim = 4;
+  return c;
+}
+
+TEST(KVCache, HoldsWhatWasAppendedInOrderAlsoBeyondItsFirstCapacity) {
+  KVCache cache(config(), 2, 4, at::kFloat);
+  at::Tensor all;
+  for (int64_t tokens : {3, 1, 1, 9}) {
+    const at::Tensor k = at::randn({2, 3, tokens, 4});
+    all = all.defined() ? at::cat({all, k}, 2) : k;
+    for (size_t layer : {0u, 1u}) {
+      const auto [keys, values] = cache.append(layer, k, -k);
+      EXPECT_TRUE(keys.equal(all));
+      EXPECT_TRUE(values.equal(-all));
+    }
+    cache.advance(tokens);
+    EXPECT_EQ(cache.length(), all.size(2));
+  }
+}
+
+TEST(KVCache, AStepWithinItsCapacityMovesNothing) {
+  KVCache cache(config(), 1, 16, at::kFloat);
+  const void* first = cache.append(0, at::randn({1, 3, 5, 4}), at::randn({1, 3, 5, 4})).first.const_data_ptr();
+  cache.advance(5);
+  EXPECT_EQ(cache.append(0, at::randn({1, 3, 11, 4}), at::randn({1, 3, 11, 4})).first.const_data_ptr(), first);
+}
+
+}  // namespace
+}  // namespace graft

@@ -1,0 +1,57 @@
+#include "sampling.h"
+
+#include <ATen/CPUGeneratorImpl.h>
+#include <ATen/ops/tensor.h>
+#include <gtest/gtest.h>
+
+#include <map>
+
+namespace graft {
+namespace {
+
+/// How often each of four tokens, with logits 0 1 2 3, comes out of 20,000 draws.
+std::map<int64_t, double> shares(const Sampling& sampling) {
+  at::Generator generator = at::detail::createCPUGenerator(7);
+  const at::Tensor logits = at::tensor({0.f, 1.f, 2.f, 3.f}).expand({20000, 4});
+  const at::Tensor drawn = next_tokens(logits, sampling, generator);
+  std::map<int64_t, double> share;
+  for (int64_t i = 0; i < drawn.size(0); ++i) share[drawn.const_data_ptr<int64_t>()[i]] += 1.0 / 20000;
+  return share;
+}
+
+double softmax_share(double logit, double temperature, std::initializer_list<double> logits) {
+  double sum = 0;
+  for (double other : logits) sum += std::exp(other / temperature);
+  return std::exp(logit / temperature) / sum;
+}
+
+TEST(Sampling, GreedyTakesTheLargestLogit) {
+  EXPECT_EQ(shares({.do_sample = false}), (std::map<int64_t, double>{{3, shares({.do_sample = false})[3]}}));
+}
+
+TEST(Sampling, TemperatureFollowsSoftmax) {
+  const auto share = shares({.do_sample = true, .temperature = 2.0});
+  for (int64_t token = 0; token < 4; ++token) {
+    EXPECT_NEAR(share.at(token), softmax_share(double(token), 2.0, {0, 1, 2, 3}), 0.015);
+  }
+}
+
+TEST(Sampling, TopKKeepsTheKMostLikelyAndTheirProportions) {
+  const auto share = shares({.do_sample = true, .top_k = 2});
+  EXPECT_EQ(share.size(), 2u);
+  EXPECT_NEAR(share.at(3), softmax_share(3, 1, {2, 3}), 0.015);
+}
+
+TEST(Sampling, TopPKeepsTheFewestThatReachIt) {
+  // Probabilities 0.032 0.087 0.237 0.644: 0.6 is reached by one, 0.7 by two, 0.9 by three.
+  EXPECT_EQ(shares({.do_sample = true, .top_p = 0.6}).size(), 1u);
+  EXPECT_EQ(shares({.do_sample = true, .top_p = 0.7}).size(), 2u);
+  EXPECT_EQ(shares({.do_sample = true, .top_p = 0.9}).size(), 3u);
+}
+
+TEST(Sampling, TopKAboveTheVocabularyKeepsAll) {
+  EXPECT_EQ(shares({.do_sample = true, .top_k = 50}).size(), 4u);
+}
+
+}  // namespace
+}  // namespace graft

@@ -1,0 +1,312 @@
+#include "harness.h"
+
+#include <dlfcn.h>
+
+#include <cmath>
+#include <cstring>
+#include <fstream>
+#include <numeric>
+#include <sstream>
+#include <thread>
+
+namespace graft::test {
+namespace {
+
+constexpr std::byte kPattern{0xab};
+constexpr size_t kGuard = 256;  // bytes before and after
+
+thread_local std::string error_message;
+
+const graft_host& host() {
+  static const graft_host instance{sizeof(graft_host),
+                                   GRAFT_ABI_MAJOR,
+                                   GRAFT_ABI_MINOR,
+                                   "test",
+                                   "1",
+                                   [](const graft_host*, const char* message) { error_message = message; },
+                                   [](const graft_host*, const char*) -> const void* { return nullptr; }};
+  return instance;
+}
+
+// The first entry of that name in a plugin's file, which is initialised once per process.
+const graft_entry* find_entry(const std::string& file, const std::string& name) {
+  static std::map<std::string, const graft_plugin*> opened;
+  const graft_plugin*& plugin = opened[file];
+  if (plugin == nullptr) {
+    void* handle = dlopen(file.c_str(), RTLD_NOW | RTLD_LOCAL);
+    if (handle == nullptr) throw std::runtime_error(dlerror());
+    plugin = static_cast<const graft_plugin*>(dlsym(handle, "graft_plugin_entry"));
+    if (plugin == nullptr) throw std::runtime_error(file + " has no graft_plugin_entry");
+    if (plugin->init != nullptr && plugin->init(&host()) != GRAFT_OK)
+      throw std::runtime_error(file + ": init failed");
+  }
+  for (uint32_t i = 0; i < plugin->entry_count(); ++i)
+    if (plugin->entry_at(i)->name == name) return plugin->entry_at(i);
+  throw std::runtime_error(file + " has no entry " + name);
+}
+
+// Even ranges of at least `grain`, each on a thread of its own.
+void parallel_for(const graft_call* call, int64_t count, int64_t grain, graft_parallel_body body,
+                  void* data) {
+  const int64_t wanted =
+      std::min<int64_t>(call->thread_count, std::max<int64_t>(1, count / std::max<int64_t>(1, grain)));
+  std::vector<std::thread> threads;
+  for (int64_t i = 1; i < wanted; ++i)
+    threads.emplace_back([=] { body(data, count * i / wanted, count * (i + 1) / wanted, uint32_t(i)); });
+  body(data, 0, count / wanted, 0);
+  for (std::thread& thread : threads) thread.join();
+}
+
+std::vector<int64_t> row_major(const std::vector<int64_t>& shape) {
+  std::vector<int64_t> strides(shape.size(), 1);
+  for (int i = int(shape.size()) - 2; i >= 0; --i)
+    strides[i] = strides[i + 1] * std::max<int64_t>(1, shape[i + 1]);
+  return strides;
+}
+
+int64_t product(const std::vector<int64_t>& shape) {
+  return std::accumulate(shape.begin(), shape.end(), int64_t{1}, std::multiplies<>());
+}
+
+uint16_t to_bfloat16(double x) {
+  if (std::isnan(x)) return 0x7fc0;
+  const float f = float(x);
+  uint32_t bits;
+  std::memcpy(&bits, &f, sizeof bits);
+  return uint16_t((bits + 0x7fff + ((bits >> 16) & 1)) >> 16);
+}
+
+}  // namespace
+
+Array::Array(graft_dtype dtype, std::vector<int64_t> shape, std::vector<int64_t> strides, int64_t extent,
+             int64_t shift)
+    : dtype_(dtype), shape_(std::move(shape)), strides_(std::move(strides)), size_(dtype.bits / 8) {
+  storage_.assign(2 * kGuard + 64 + size_t(extent + shift) * size_, kPattern);
+  const size_t misaligned = reinterpret_cast<uintptr_t>(storage_.data()) % 64;
+  first_ = kGuard + (64 - misaligned) % 64 + size_t(shift) * size_;
+  owned_.assign(storage_.size(), false);
+  for (int64_t i = 0; i < numel(); ++i) {
+    const size_t at = size_t(element(i) - storage_.data());
+    std::fill_n(owned_.begin() + long(at), size_, true);
+  }
+}
+
+Array::Array(graft_dtype dtype, std::vector<int64_t> shape, int64_t shift)
+    : Array(dtype, shape, row_major(shape), product(shape), shift) {}
+
+Array Array::with_gaps(graft_dtype dtype, std::vector<int64_t> shape, int64_t gap) {
+  std::vector<int64_t> padded = shape;
+  padded.back() += gap;
+  return Array(dtype, shape, row_major(padded), product(padded), 1);
+}
+
+Array Array::permuted(graft_dtype dtype, std::vector<int64_t> shape, std::vector<int> order) {
+  std::vector<int64_t> reordered;
+  for (int dim : order) reordered.push_back(shape[size_t(dim)]);
+  const std::vector<int64_t> inner = row_major(reordered);
+  std::vector<int64_t> strides(shape.size());
+  for (size_t i = 0; i < order.size(); ++i) strides[size_t(order[i])] = inner[i];
+  return Array(dtype, shape, strides, product(shape), 0);
+}
+
+int64_t Array::numel() const {
+  return product(shape_);
+}
+
+std::byte* Array::element(int64_t index) const {
+  int64_t offset = 0;
+  for (int i = int(shape_.size()) - 1; i >= 0; --i) {
+    offset += index % shape_[size_t(i)] * strides_[size_t(i)];
+    index /= shape_[size_t(i)];
+  }
+  return storage_.data() + first_ + size_t(offset) * size_;
+}
+
+double Array::get(int64_t index) const {
+  const std::byte* at = element(index);
+  if (same(dtype_, kFloat32)) {
+    float f;
+    std::memcpy(&f, at, sizeof f);
+    return f;
+  }
+  if (same(dtype_, kBool)) return double(*at);
+  uint16_t half;
+  std::memcpy(&half, at, sizeof half);
+  const uint32_t bits = uint32_t{half} << 16;
+  float f;
+  std::memcpy(&f, &bits, sizeof f);
+  return f;
+}
+
+void Array::set(int64_t index, double value) {
+  std::byte* at = element(index);
+  if (same(dtype_, kFloat32)) {
+    const float f = float(value);
+    std::memcpy(at, &f, sizeof f);
+  } else if (same(dtype_, kBool)) {
+    *at = std::byte(value != 0);
+  } else {
+    const uint16_t half = to_bfloat16(value);
+    std::memcpy(at, &half, sizeof half);
+  }
+}
+
+Array& Array::fill(double value) {
+  for (int64_t i = 0; i < numel(); ++i) set(i, value);
+  return *this;
+}
+
+Array& Array::random(uint32_t seed, double low, double high) {
+  std::mt19937 generator(seed);
+  std::uniform_real_distribution<double> distribution(low, high);
+  for (int64_t i = 0; i < numel(); ++i) set(i, distribution(generator));
+  return *this;
+}
+
+bool Array::untouched() const {
+  for (size_t i = 0; i < storage_.size(); ++i)
+    if (!owned_[i] && storage_[i] != kPattern) return false;
+  return true;
+}
+
+std::vector<std::byte> Array::bits() const {
+  std::vector<std::byte> all;
+  for (int64_t i = 0; i < numel(); ++i) all.insert(all.end(), element(i), element(i) + size_);
+  return all;
+}
+
+graft_value Array::value() const {
+  tensor_ = {storage_.data() + first_,
+             {GRAFT_DEVICE_CPU, 0},
+             int32_t(shape_.size()),
+             dtype_,
+             const_cast<int64_t*>(shape_.data()),
+             const_cast<int64_t*>(strides_.data()),
+             0};
+  graft_value v{GRAFT_TENSOR, 0, {}};
+  v.as.tensor = &tensor_;
+  return v;
+}
+
+graft_value none() {
+  return {GRAFT_NONE, 0, {}};
+}
+graft_value number(double x) {
+  graft_value v{GRAFT_FLOAT, 0, {}};
+  v.as.number = x;
+  return v;
+}
+graft_value integer(int64_t x) {
+  graft_value v{GRAFT_INT, 0, {}};
+  v.as.integer = x;
+  return v;
+}
+graft_value boolean(bool x) {
+  graft_value v{GRAFT_BOOL, 0, {}};
+  v.as.integer = x;
+  return v;
+}
+
+const std::string& last_error() {
+  return error_message;
+}
+
+Kernel::Kernel(const std::string& file, const std::string& entry, const graft_contract& contract,
+               std::vector<graft_value> attributes)
+    : contract_(&contract), attributes_(std::move(attributes)), entry_(find_entry(file, entry)) {
+  attributes_.resize(contract.attribute_count, none());
+  bool fulfils = false;
+  for (uint32_t i = 0; i < entry_->contract_count; ++i)
+    fulfils |= contract.name == std::string(entry_->contracts[i]);
+  if (!fulfils) throw std::runtime_error(entry + " does not fulfil " + contract.name);
+  graft_instance* instance = nullptr;
+  const graft_status status =
+      entry_->create(entry_, contract_, {GRAFT_DEVICE_CPU, 0}, attributes_.data(), &instance);
+  if (status != GRAFT_OK) throw std::runtime_error("create: " + error_message);
+  instance_.reset(instance, [destroy = entry_->destroy](graft_instance* made) {
+    if (destroy != nullptr) destroy(made);
+  });
+}
+
+size_t Kernel::workspace(const std::vector<graft_value>& arguments, uint32_t threads) const {
+  size_t bytes = 0;
+  if (entry_->workspace_size != nullptr) {
+    EXPECT_EQ(
+        entry_->workspace_size(instance_.get(), GRAFT_WORKSPACE_FORWARD, arguments.data(), threads, &bytes),
+        GRAFT_OK)
+        << error_message;
+  }
+  return bytes;
+}
+
+graft_status Kernel::run(const std::vector<graft_value>& arguments, uint32_t threads) const {
+  EXPECT_EQ(arguments.size(), contract_->argument_count);
+  error_message.clear();
+  if (entry_->supports != nullptr) {
+    const graft_status status = entry_->supports(entry_, contract_, attributes_.data(), arguments.data());
+    if (status != GRAFT_OK) return status;
+  }
+  const size_t bytes = workspace(arguments, threads);
+  std::vector<std::byte> memory(bytes + 256 + kGuard, kPattern);
+  std::byte* aligned = memory.data() + (256 - reinterpret_cast<uintptr_t>(memory.data()) % 256) % 256;
+  const graft_call call{sizeof(graft_call), 0, {GRAFT_DEVICE_CPU, 0}, nullptr, aligned, bytes, threads, 0,
+                        parallel_for};
+  const graft_status status = entry_->forward(instance_.get(), &call, arguments.data());
+  for (std::byte* past = aligned + bytes; past < memory.data() + memory.size(); ++past)
+    if (*past != kPattern) {
+      ADD_FAILURE() << "wrote past the workspace of " << bytes << " bytes";
+      break;
+    }
+  return status;
+}
+
+void run_at_once(int count, const std::function<void(int)>& body) {
+  std::vector<std::thread> threads;
+  for (int i = 0; i < count; ++i) threads.emplace_back([&body, i] { body(i); });
+  for (std::thread& thread : threads) thread.join();
+}
+
+void expect_close(const graft_contract& contract, graft_dtype dtype, const std::vector<double>& expected,
+                  const Array& actual, const std::string& what) {
+  ASSERT_EQ(int64_t(expected.size()), actual.numel()) << what;
+  EXPECT_TRUE(actual.untouched()) << what << ": memory outside the tensor was written to";
+  const graft_tolerance* tolerance = nullptr;
+  for (uint32_t i = 0; i < contract.tolerance_count; ++i)
+    if (same(contract.tolerances[i].dtype, dtype)) tolerance = &contract.tolerances[i];
+  ASSERT_NE(tolerance, nullptr);
+  for (int64_t i = 0; i < actual.numel(); ++i) {
+    const double e = expected[size_t(i)], a = actual.get(i);
+    if (std::isnan(e) ? std::isnan(a)
+                      : e == a || std::abs(a - e) <= tolerance->atol + tolerance->rtol * std::abs(e))
+      continue;
+    FAIL() << what << ": element " << i << " is " << a << ", expected " << e;
+  }
+}
+
+std::string Case::file(const std::string& name) const {
+  return std::string(GRAFT_REPOS_DIR) + "/graft-kernels/" + name + "/build/" + variant + "/" + name + ".so";
+}
+
+void KernelTest::SetUp() {
+#if defined(__x86_64__)
+  if (GetParam().variant.find("x86_64_v3") != std::string::npos &&
+      !(__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")))
+    GTEST_SKIP() << "this processor has no AVX2 and FMA";
+#endif
+}
+
+std::vector<Case> all_cases() {
+  std::vector<Case> cases;
+  std::istringstream variants(GRAFT_CPU_VARIANTS);
+  for (std::string variant; std::getline(variants, variant, ',');)
+    for (graft_dtype dtype : {kFloat32, kBfloat16}) cases.push_back({variant, dtype});
+  return cases;
+}
+
+std::string case_name(const testing::TestParamInfo<Case>& info) {
+  const bool v3 = info.param.variant.find("x86_64_v3") != std::string::npos;
+  return std::string(v3 ? "avx2" : "baseline") +
+         (same(info.param.dtype, kFloat32) ? "_float32" : "_bfloat16");
+}
+
+}  // namespace graft::test

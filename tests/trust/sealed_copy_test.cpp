@@ -1,0 +1,91 @@
+#include "sealed_copy.h"
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "fixtures.h"
+#include "graft/error.h"
+#include "graft/hash.h"
+
+namespace graft {
+namespace {
+
+class SealedCopyTest : public testing::TestWithParam<SealedCopy::Storage> {
+ protected:
+  SealedCopyTest() { test::write_file(file_, "the library's bytes"); }
+  SealedCopy make() { return SealedCopy::make(file_, "sha512", GetParam()); }
+
+  test::TempFolder folder_;
+  std::filesystem::path file_ = folder_.path() / "norm.so";
+};
+
+INSTANTIATE_TEST_SUITE_P(Storage, SealedCopyTest,
+                         testing::Values(SealedCopy::Storage::memory, SealedCopy::Storage::file));
+
+TEST_P(SealedCopyTest, HoldsTheBytesAndTheirHashes) {
+  SealedCopy copy = make();
+  EXPECT_EQ(copy.bytes(), "the library's bytes");
+  EXPECT_EQ(copy.digest(), "sha256:" + to_hex(hash_file(file_, "sha256")));
+  EXPECT_EQ(copy.hash(), hash_file(file_, "sha512"));
+  EXPECT_EQ(copy.source(), file_.string());
+}
+
+TEST_P(SealedCopyTest, DoesNotChangeWithItsSource) {
+  SealedCopy copy = make();
+  test::write_file(file_, "swapped after the check");
+  EXPECT_EQ(copy.bytes(), "the library's bytes");
+  EXPECT_EQ(test::read_file(copy.path()), "the library's bytes");
+}
+
+TEST_P(SealedCopyTest, ClosesItsDescriptorUnlessKeptOpen) {
+  std::string closed, kept;
+  {
+    SealedCopy copy = make();
+    closed = copy.path();
+  }
+  EXPECT_EQ(access(closed.c_str(), F_OK), -1);
+  {
+    SealedCopy copy = make();
+    SealedCopy moved = std::move(copy);
+    moved.keep_open();
+    kept = moved.path();
+  }
+  EXPECT_EQ(test::read_file(kept), "the library's bytes");
+}
+
+TEST(SealedCopy, CannotBeWrittenGrownOrShrunk) {
+  test::TempFolder folder;
+  test::write_file(folder.path() / "norm.so", "bytes");
+  SealedCopy copy = SealedCopy::make(folder.path() / "norm.so");
+  int fd = open(copy.path().c_str(), O_RDWR);
+  ASSERT_GE(fd, 0);
+  EXPECT_EQ(pwrite(fd, "x", 1, 0), -1);
+  EXPECT_EQ(pwrite(fd, "x", 1, 5), -1);
+  EXPECT_EQ(ftruncate(fd, 0), -1);
+  EXPECT_EQ(fcntl(fd, F_ADD_SEALS, F_SEAL_FUTURE_WRITE), -1);
+  close(fd);
+}
+
+ErrorCode refusal(const std::filesystem::path& file) {
+  try {
+    SealedCopy::make(file);
+  } catch (const Error& e) {
+    return e.code();
+  }
+  return ErrorCode::internal;
+}
+
+TEST(SealedCopy, RefusesWhatIsNoFileWithBytes) {
+  test::TempFolder folder;
+  test::write_file(folder.path() / "empty.so", "");
+  ASSERT_EQ(mkfifo((folder.path() / "fifo.so").c_str(), 0600), 0);
+  EXPECT_EQ(refusal(folder.path() / "missing.so"), ErrorCode::not_found);
+  EXPECT_EQ(refusal(folder.path()), ErrorCode::corrupt);
+  EXPECT_EQ(refusal(folder.path() / "empty.so"), ErrorCode::corrupt);
+  EXPECT_EQ(refusal(folder.path() / "fifo.so"), ErrorCode::corrupt);
+}
+
+}  // namespace
+}  // namespace graft

@@ -1,0 +1,318 @@
+// The first-party CPU kernels without LibTorch, at the sizes of SmolLM2-135M, on Graft's thread pool.
+//
+// GB/s counts each byte of weight or cache once; GFLOP/s counts two per multiply-add. What the machine gives
+// at most is measured in the same run: memory_read and fused_multiply_add. Weights rotate through 256 MiB, as
+// the layers of a model do, so that none is read from a cache.
+#include <benchmark/benchmark.h>
+#include <dlfcn.h>
+#include <graft/contracts.h>
+#include <graft/plugin.h>
+#include <graft/thread_pool.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+namespace {
+
+using graft::CpuCall;
+using graft::ThreadPool;
+
+constexpr graft_dtype kFloat32{GRAFT_DTYPE_FLOAT, 32, 1};
+constexpr graft_dtype kBfloat16{GRAFT_DTYPE_BFLOAT, 16, 1};
+constexpr size_t kRotation = size_t{256} << 20;
+
+const char* variant() {
+  return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") ? GRAFT_CPU_VARIANT "-x86_64_v3"
+                                                                         : GRAFT_CPU_VARIANT;
+}
+
+const graft_entry& find_entry(const std::string& name, const std::string& entry) {
+  const std::string file =
+      std::string(GRAFT_REPOS_DIR) + "/graft-kernels/" + name + "/build/" + variant() + "/" + name + ".so";
+  void* handle = dlopen(file.c_str(), RTLD_NOW);
+  if (handle == nullptr) throw std::runtime_error(dlerror());
+  const auto* plugin = static_cast<const graft_plugin*>(dlsym(handle, "graft_plugin_entry"));
+  static const graft_host host{
+      sizeof(graft_host),
+      GRAFT_ABI_MAJOR,
+      GRAFT_ABI_MINOR,
+      "kernels_bench",
+      "1",
+      [](const graft_host*, const char* message) { std::fprintf(stderr, "%s\n", message); },
+      [](const graft_host*, const char*) -> const void* { return nullptr; }};
+  if (plugin->init != nullptr) plugin->init(&host);
+  for (uint32_t i = 0; i < plugin->entry_count(); ++i)
+    if (plugin->entry_at(i)->name == entry) return *plugin->entry_at(i);
+  throw std::runtime_error(file + " has no entry " + entry);
+}
+
+// A contiguous tensor of small random values.
+class Array {
+ public:
+  Array(graft_dtype dtype, std::vector<int64_t> shape)
+      : dtype_(dtype), shape_(std::move(shape)), strides_(shape_.size(), 1) {
+    for (int i = int(shape_.size()) - 2; i >= 0; --i)
+      strides_[size_t(i)] = strides_[size_t(i) + 1] * shape_[size_t(i) + 1];
+    size_t count = 1;
+    for (int64_t n : shape_) count *= size_t(n);
+    bytes_ = count * dtype.bits / 8;
+    memory_.reset(static_cast<char*>(std::aligned_alloc(64, (bytes_ + 63) / 64 * 64)));
+    uint32_t random = 1;
+    for (size_t i = 0; i < count; ++i) {
+      random = random * 1664525 + 1013904223;
+      const float value = float(int32_t(random)) * 4e-11f;
+      std::memcpy(memory_.get() + i * dtype.bits / 8,
+                  reinterpret_cast<const char*>(&value) + 4 - dtype.bits / 8, dtype.bits / 8);
+    }
+    tensor_ = {memory_.get(),
+               {GRAFT_DEVICE_CPU, 0},
+               int32_t(shape_.size()),
+               dtype_,
+               shape_.data(),
+               strides_.data(),
+               0};
+  }
+  Array(const Array&) = delete;
+  graft_value value() {
+    graft_value v{GRAFT_TENSOR, 0, {}};
+    v.as.tensor = &tensor_;
+    return v;
+  }
+  size_t bytes() const { return bytes_; }
+
+ private:
+  struct Free {
+    void operator()(char* memory) const { std::free(memory); }
+  };
+  graft_dtype dtype_;
+  std::vector<int64_t> shape_, strides_;
+  size_t bytes_;
+  std::unique_ptr<char, Free> memory_;
+  graft_tensor tensor_;
+};
+
+graft_value none() {
+  return {GRAFT_NONE, 0, {}};
+}
+graft_value number(double x) {
+  graft_value v{GRAFT_FLOAT, 0, {}};
+  v.as.number = x;
+  return v;
+}
+
+class Kernel {
+ public:
+  Kernel(const std::string& plugin, const std::string& entry, const graft_contract& contract,
+         std::vector<graft_value> attributes = {})
+      : entry_(find_entry(plugin, entry)) {
+    attributes.resize(contract.attribute_count, none());
+    entry_.create(&entry_, &contract, {GRAFT_DEVICE_CPU, 0}, attributes.data(), &instance_);
+  }
+  // Runs the calls in turn for as long as the benchmark lasts.
+  void run(benchmark::State& state, const std::vector<std::vector<graft_value>>& calls) {
+    ThreadPool& pool = ThreadPool::shared();
+    size_t bytes = 0;
+    if (entry_.workspace_size != nullptr)
+      entry_.workspace_size(instance_, GRAFT_WORKSPACE_FORWARD, calls[0].data(), uint32_t(pool.size()),
+                            &bytes);
+    std::unique_ptr<void, void (*)(void*)> workspace(std::aligned_alloc(256, (bytes + 256) / 256 * 256),
+                                                     std::free);
+    CpuCall call = graft::make_cpu_call(pool, workspace.get(), bytes);
+    size_t next = 0;
+    for (auto _ : state) {
+      if (entry_.forward(instance_, &call.call, calls[next].data()) != GRAFT_OK)
+        state.SkipWithError("forward failed");
+      next = next + 1 == calls.size() ? 0 : next + 1;
+    }
+  }
+
+ private:
+  const graft_entry& entry_;
+  graft_instance* instance_ = nullptr;
+};
+
+void rates(benchmark::State& state, double bytes, double flops) {
+  using benchmark::Counter;
+  if (bytes > 0) state.counters["GB/s"] = Counter(bytes / 1e9, Counter::kIsIterationInvariantRate);
+  if (flops > 0) state.counters["GFLOP/s"] = Counter(flops / 1e9, Counter::kIsIterationInvariantRate);
+}
+
+graft_dtype dtype_of(int64_t bits) {
+  return bits == 32 ? kFloat32 : kBfloat16;
+}
+
+// What the machine reads with all threads: vectors summed up, each range in four streams.
+void memory_read(benchmark::State& state) {
+  typedef int64_t Vector __attribute__((vector_size(32)));
+  constexpr int64_t kRange = 8192;  // vectors, 256 KiB
+  Array all(kFloat32, {int64_t(kRotation / 4)});
+  struct Job {
+    const Vector* vectors;
+    int64_t sum;
+  } job{static_cast<const Vector*>(all.value().as.tensor->data), 0};
+  for (auto _ : state) {
+    ThreadPool::shared().parallel_for(
+        int64_t(kRotation / sizeof(Vector) / kRange), 1,
+        [](void* data, int64_t begin, int64_t end, uint32_t) {
+          Job& job = *static_cast<Job*>(data);
+          Vector sums[4] = {};
+          for (int64_t range = begin; range < end; ++range) {
+            const Vector* from = job.vectors + range * kRange;
+            for (int64_t i = 0; i < kRange / 4; i += 2) {
+              for (int64_t stream = 0; stream < 4; ++stream) {
+                const Vector* at = from + stream * (kRange / 4) + i;
+                __builtin_prefetch(at + 4096 / sizeof(Vector));
+                sums[stream] += at[0] + at[1];
+              }
+            }
+          }
+          const Vector sum = sums[0] + sums[1] + sums[2] + sums[3];
+          __atomic_fetch_add(&job.sum, sum[0] + sum[1] + sum[2] + sum[3], __ATOMIC_RELAXED);
+        },
+        &job);
+  }
+  benchmark::DoNotOptimize(job.sum);
+  rates(state, double(kRotation), 0);
+}
+BENCHMARK(memory_read)->UseRealTime();
+
+#if defined(__x86_64__)
+// What the processor multiplies and adds with all threads, out of registers.
+__attribute__((target("avx2,fma"))) void multiply_add(void* data, int64_t begin, int64_t end, uint32_t) {
+  typedef float Floats __attribute__((vector_size(32)));
+  Floats sums[12], factor = {};
+#pragma GCC unroll 12
+  for (Floats& sum : sums) {
+    sum = factor;
+    asm("" : "+x"(sum));  // else all twelve would be one and the same to the compiler
+  }
+  for (int64_t i = begin * 10000; i < end * 10000; ++i) {
+#pragma GCC unroll 12
+    for (Floats& sum : sums) sum = sum * factor + factor;
+    asm volatile("" : "+x"(factor));
+  }
+  for (const Floats& sum : sums) static_cast<volatile float*>(data)[0] = sum[0];
+}
+void fused_multiply_add(benchmark::State& state) {
+  float sink[1];
+  for (auto _ : state) ThreadPool::shared().parallel_for(64, 1, multiply_add, sink);
+  rates(state, 0, 64 * 10000.0 * 12 * 8 * 2);
+}
+BENCHMARK(fused_multiply_add)->UseRealTime();
+#endif
+
+void rms_norm(benchmark::State& state) {
+  const graft_dtype dtype = dtype_of(state.range(1));
+  Array x(dtype, {state.range(0), 576}), weight(dtype, {576}), out(dtype, {state.range(0), 576});
+  Kernel("norm", "RMSNorm", graft_contract_rms_norm_1, {number(1e-5)})
+      .run(state, {{x.value(), weight.value(), out.value(), none()}});
+}
+BENCHMARK(rms_norm)->ArgNames({"rows", "bits"})->ArgsProduct({{1, 512}, {32, 16}})->UseRealTime();
+
+void add_rms_norm(benchmark::State& state) {
+  const graft_dtype dtype = dtype_of(state.range(1));
+  Array x(dtype, {state.range(0), 576}), weight(dtype, {576}), out(dtype, {state.range(0), 576}),
+      sum(dtype, {state.range(0), 576});
+  Kernel("norm", "AddRMSNorm", graft_contract_add_rms_norm_1, {number(1e-5)})
+      .run(state, {{x.value(), x.value(), weight.value(), out.value(), sum.value(), none()}});
+}
+BENCHMARK(add_rms_norm)->ArgNames({"rows", "bits"})->ArgsProduct({{1, 512}, {32, 16}})->UseRealTime();
+
+void silu(benchmark::State& state) {
+  const graft_dtype dtype = dtype_of(state.range(1));
+  Array x(dtype, {state.range(0), 1536}), out(dtype, {state.range(0), 1536});
+  Kernel("mlp", "SiLU", graft_contract_silu_1).run(state, {{x.value(), out.value()}});
+}
+BENCHMARK(silu)->ArgNames({"rows", "bits"})->ArgsProduct({{1, 512}, {32, 16}})->UseRealTime();
+
+void rotary_pos_emb(benchmark::State& state) {
+  const graft_dtype dtype = dtype_of(state.range(1));
+  const int64_t tokens = state.range(0);
+  Array q(dtype, {1, 9, tokens, 64}), k(dtype, {1, 3, tokens, 64}), cos(dtype, {1, tokens, 64}),
+      q_out(dtype, {1, 9, tokens, 64}), k_out(dtype, {1, 3, tokens, 64});
+  Kernel("rope", "RotaryPosEmb", graft_contract_rotary_pos_emb_1)
+      .run(state, {{q.value(), k.value(), cos.value(), cos.value(), q_out.value(), k_out.value()}});
+}
+BENCHMARK(rotary_pos_emb)->ArgNames({"tokens", "bits"})->ArgsProduct({{1, 512}, {32, 16}})->UseRealTime();
+
+void linear(benchmark::State& state) {
+  const graft_dtype dtype = dtype_of(state.range(3));
+  const int64_t rows = state.range(0), depth = state.range(1), columns = state.range(2);
+  Array x(dtype, {rows, depth}), out(dtype, {rows, columns});
+  std::vector<std::unique_ptr<Array>> weights;
+  std::vector<std::vector<graft_value>> calls;
+  for (size_t bytes = 0; bytes < kRotation; bytes += weights.back()->bytes()) {
+    weights.push_back(std::make_unique<Array>(dtype, std::vector<int64_t>{columns, depth}));
+    calls.push_back({x.value(), weights.back()->value(), none(), out.value()});
+  }
+  Kernel("linear", "Linear", graft_contract_linear_1).run(state, calls);
+  rates(state, double(weights[0]->bytes()), 2.0 * double(rows * columns * depth));
+}
+BENCHMARK(linear)
+    ->ArgNames({"rows", "in", "out", "bits"})
+    ->ArgsProduct({{1, 4, 16, 32, 64, 512}, {576}, {576}, {32, 16}})
+    ->UseRealTime();
+BENCHMARK(linear)
+    ->ArgNames({"rows", "in", "out", "bits"})
+    ->ArgsProduct({{1, 512}, {1536}, {576}, {32, 16}})
+    ->UseRealTime();
+BENCHMARK(linear)
+    ->ArgNames({"rows", "in", "out", "bits"})
+    ->ArgsProduct({{1, 2}, {576}, {49152}, {32, 16}})
+    ->UseRealTime();
+
+void swiglu_mlp(benchmark::State& state) {
+  const graft_dtype dtype = dtype_of(state.range(1));
+  const int64_t rows = state.range(0);
+  Array x(dtype, {rows, 576}), out(dtype, {rows, 576});
+  std::vector<std::unique_ptr<Array>> weights;
+  std::vector<std::vector<graft_value>> calls;
+  const auto add = [&](int64_t a, int64_t b) {
+    weights.push_back(std::make_unique<Array>(dtype, std::vector<int64_t>{a, b}));
+    return weights.back()->value();
+  };
+  for (size_t bytes = 0; bytes < kRotation; bytes += 3 * weights.back()->bytes()) {
+    const graft_value gate = add(1536, 576), up = add(1536, 576), down = add(576, 1536);
+    calls.push_back({x.value(), gate, up, down, out.value(), none(), none()});
+  }
+  Kernel("mlp", "SwiGLUMLP", graft_contract_swiglu_mlp_1).run(state, calls);
+  rates(state, 3.0 * double(weights[0]->bytes()), 6.0 * double(rows * 576 * 1536));
+}
+BENCHMARK(swiglu_mlp)
+    ->ArgNames({"rows", "bits"})
+    ->ArgsProduct({{1, 4, 16, 64, 512}, {32, 16}})
+    ->UseRealTime();
+
+void attention(benchmark::State& state) {
+  const graft_dtype dtype = dtype_of(state.range(2));
+  const int64_t queries = state.range(0), keys = state.range(1);
+  Array q(dtype, {1, 9, queries, 64}), out(dtype, {1, queries, 9, 64});
+  std::vector<std::unique_ptr<Array>> caches;
+  std::vector<std::vector<graft_value>> calls;
+  for (size_t bytes = 0; bytes < kRotation / 4; bytes += 2 * caches.back()->bytes()) {
+    for (int i = 0; i < 2; ++i)
+      caches.push_back(std::make_unique<Array>(dtype, std::vector<int64_t>{1, 3, keys, 64}));
+    calls.push_back(
+        {q.value(), caches[caches.size() - 2]->value(), caches.back()->value(), none(), out.value(), none()});
+  }
+  Kernel("attention", "Attention", graft_contract_attention_1, {number(0.125)}).run(state, calls);
+  const double seen = double(queries) * (double(keys) - double(queries - 1) / 2);
+  rates(state, queries == 1 ? 2.0 * double(caches[0]->bytes()) : 0, 4.0 * 9 * 64 * seen);
+}
+BENCHMARK(attention)
+    ->ArgNames({"queries", "keys", "bits"})
+    ->ArgsProduct({{1}, {128, 512, 2048}, {32, 16}})
+    ->UseRealTime();
+BENCHMARK(attention)
+    ->ArgNames({"queries", "keys", "bits"})
+    ->ArgsProduct({{512}, {512}, {32, 16}})
+    ->UseRealTime();
+
+}  // namespace
+
+BENCHMARK_MAIN();

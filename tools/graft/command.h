@@ -1,0 +1,34 @@
+// What the commands of `graft` share.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <functional>
+
+namespace graft {
+
+enum ExitCode { kDone = 0, kFailed = 1, kWrongUsage = 2 };
+
+/// A command's work; set by its subcommand when that is on the command line. Returns an ExitCode, throws
+/// Error.
+using Action = std::function<int()>;
+
+/// State of one command line: which action to run, and how to print.
+struct CommandLine {
+  Action action;
+  bool json = false;  // --json was given: errors are printed as JSON, too
+};
+
+// Each adds its subcommand, with options, help and example, to `app`.
+void add_completion(CLI::App& app, CommandLine& line);
+void add_info(CLI::App& app, CommandLine& line);
+void add_ls(CLI::App& app, CommandLine& line);
+void add_pack(CLI::App& app, CommandLine& line);
+void add_run(CLI::App& app, CommandLine& line);
+void add_tokenize(CLI::App& app, CommandLine& line);
+void add_verify(CLI::App& app, CommandLine& line);
+
+/// A subcommand with --json and an example below its help.
+CLI::App* add_command(CLI::App& app, CommandLine& line, const char* name, const char* what,
+                      const char* example);
+
+}  // namespace graft

@@ -1,0 +1,78 @@
+// graft: the command. Each subcommand stands in its own file.
+#include <fmt/format.h>
+
+#include <cstdio>
+#include <nlohmann/json.hpp>
+
+#include "command.h"
+#include "graft/error.h"
+#include "terminal.h"
+
+namespace graft {
+
+CLI::App* add_command(CLI::App& app, CommandLine& line, const char* name, const char* what,
+                      const char* example) {
+  CLI::App* command = app.add_subcommand(name, what);
+  command->add_flag("--json", line.json, "print JSON, for scripts");
+  command->footer(std::string("Example:\n  ") + example);
+  return command;
+}
+
+namespace {
+
+/// A caret's picture ends in a newline, for messages on one line that follow it.
+std::string trimmed(std::string text) {
+  while (text.ends_with('\n')) text.pop_back();
+  return text;
+}
+
+void print_error(const Error& error, bool json) {
+  if (json) {
+    nlohmann::ordered_json object = {{"error",
+                                      {{"code", name(error.code())},
+                                       {"what", error.failed()},
+                                       {"why", error.why()},
+                                       {"mend", error.mend()}}}};
+    fmt::print("{}\n", object.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace));
+    return;
+  }
+  fmt::print(stderr, "{} {}: {}\n", styled("graft:", Style::red, true), printable(error.failed()),
+             printable(trimmed(error.why())));
+  if (!error.mend().empty()) fmt::print(stderr, "  → {}\n", printable(error.mend()));
+}
+
+int run(int argc, char** argv) {
+  CLI::App app("Loads optimized kernels from a Hub onto the layers of a model.", "graft");
+  app.set_version_flag("--version", GRAFT_VERSION);
+  app.require_subcommand(1);
+  app.footer("Exit code: 0 done, 1 failed, 2 wrong usage.  graft COMMAND --help says more.");
+  CommandLine line;
+  add_run(app, line);
+  add_info(app, line);
+  add_ls(app, line);
+  add_verify(app, line);
+  add_pack(app, line);
+  add_tokenize(app, line);
+  add_completion(app, line);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& e) {
+    return app.exit(e) == 0 ? kDone : kWrongUsage;
+  }
+  try {
+    return line.action();
+  } catch (const Error& e) {
+    print_error(e, line.json);
+    return e.code() == ErrorCode::invalid_argument ? kWrongUsage : kFailed;
+  } catch (const std::exception& e) {
+    print_error(Error(ErrorCode::internal, "graft", e.what(), "please report it"), line.json);
+    return kFailed;
+  }
+}
+
+}  // namespace
+}  // namespace graft
+
+int main(int argc, char** argv) {
+  return graft::run(argc, argv);
+}
