@@ -13,7 +13,8 @@ class CheckpointTest : public ::testing::Test {
   void save(const std::string& file, const std::vector<std::string>& names) {
     std::vector<std::pair<std::string, TensorView>> tensors;
     for (const std::string& name : names) {
-      tensors.emplace_back(name, TensorView{SafetensorsDType::U8, {4}, reinterpret_cast<const std::byte*>("data"), 4});
+      tensors.emplace_back(
+          name, TensorView{SafetensorsDType::U8, {4}, reinterpret_cast<const std::byte*>("data"), 4});
     }
     save_safetensors(folder / file, tensors);
   }
@@ -36,7 +37,8 @@ TEST_F(CheckpointTest, OneFileIsTheCheckpointEvenBesideAnIndex) {
 TEST_F(CheckpointTest, ShardsAreOneCheckpoint) {
   save("model-1.safetensors", {"a", "left out"});
   save("model-2.safetensors", {"b", "c"});
-  index(R"({"metadata":{"total_size":12},"weight_map":{"a":"model-1.safetensors","b":"model-2.safetensors","c":"model-2.safetensors"}})");
+  index(
+      R"({"metadata":{"total_size":12},"weight_map":{"a":"model-1.safetensors","b":"model-2.safetensors","c":"model-2.safetensors"}})");
   const auto checkpoint = open_checkpoint(folder.path());
   EXPECT_EQ(checkpoint->names(), (std::vector<std::string>{"a", "b", "c"}));
   EXPECT_EQ(checkpoint->files().size(), 2u);
@@ -60,8 +62,8 @@ TEST_F(CheckpointTest, AMissingShardIsNamed) {
 }
 
 TEST_F(CheckpointTest, ShardNamesThatReachOutOfTheFolderAreRefused) {
-  for (const char* name : {"../x.safetensors", "/etc/x.safetensors", "a/b.safetensors", "..\\\\x.safetensors", "..", "",
-                           ".hidden.safetensors", "x\\u0000.safetensors", "weights.bin"}) {
+  for (const char* name : {"../x.safetensors", "/etc/x.safetensors", "a/b.safetensors", "..\\\\x.safetensors",
+                           "..", "", ".hidden.safetensors", "x\\u0000.safetensors", "weights.bin"}) {
     index(std::string(R"({"weight_map":{"a":")") + name + R"("}})");
     EXPECT_TRUE(refuses(ErrorCode::corrupt, "plain *.safetensors file")) << name;
   }

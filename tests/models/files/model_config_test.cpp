@@ -9,8 +9,9 @@ using nlohmann::json;
 using testing::throws_error;
 
 json small() {
-  return {{"model_type", "llama"},    {"vocab_size", 256},          {"hidden_size", 64},
-          {"intermediate_size", 128}, {"num_hidden_layers", 2},     {"num_attention_heads", 4},
+  return {{"model_type", "llama"},    {"vocab_size", 256},
+          {"hidden_size", 64},        {"intermediate_size", 128},
+          {"num_hidden_layers", 2},   {"num_attention_heads", 4},
           {"num_key_value_heads", 2}, {"max_position_embeddings", 128}};
 }
 
@@ -20,9 +21,12 @@ json with(json changes) {
   return config;
 }
 
-ModelConfig parse(const json& config) { return parse_model_config(config.dump()); }
+ModelConfig parse(const json& config) {
+  return parse_model_config(config.dump());
+}
 
-::testing::AssertionResult refuses(json changes, const std::string& part, ErrorCode code = ErrorCode::corrupt) {
+::testing::AssertionResult refuses(json changes, const std::string& part,
+                                   ErrorCode code = ErrorCode::corrupt) {
   return throws_error(code, part, [&] { parse(with(std::move(changes))); });
 }
 
@@ -69,7 +73,8 @@ TEST(ModelConfig, AbsentFieldsHaveTransformersDefaults) {
   EXPECT_EQ(llama.rope.theta, 10000.0);
   EXPECT_EQ(llama.rope.type, RopeType::default_);
   EXPECT_FALSE(llama.tie_word_embeddings || llama.attention_bias || llama.mlp_bias);
-  EXPECT_TRUE(llama.dtype.empty() && llama.eos_token_ids.empty() && !llama.bos_token_id && !llama.pad_token_id);
+  EXPECT_TRUE(llama.dtype.empty() && llama.eos_token_ids.empty() && !llama.bos_token_id &&
+              !llama.pad_token_id);
 
   const ModelConfig qwen3 = parse(with({{"model_type", "qwen3"}}));
   EXPECT_EQ(qwen3.head_dim, 128);
@@ -77,14 +82,18 @@ TEST(ModelConfig, AbsentFieldsHaveTransformersDefaults) {
 }
 
 TEST(ModelConfig, EosMayBeAListAndNegativeIdsAreNone) {
-  const ModelConfig config = parse(with({{"eos_token_id", {2, 7}}, {"bos_token_id", 0}, {"pad_token_id", -1}}));
+  const ModelConfig config =
+      parse(with({{"eos_token_id", {2, 7}}, {"bos_token_id", 0}, {"pad_token_id", -1}}));
   EXPECT_EQ(config.eos_token_ids, (std::vector<std::int64_t>{2, 7}));
   EXPECT_EQ(config.bos_token_id, 0);
   EXPECT_FALSE(config.pad_token_id);
 }
 
 TEST(ModelConfig, SlidingWindowsHoldFromMaxWindowLayersOnOrWhereLayerTypesSaySo) {
-  json config = with({{"model_type", "qwen3"}, {"use_sliding_window", true}, {"sliding_window", 32}, {"max_window_layers", 1}});
+  json config = with({{"model_type", "qwen3"},
+                      {"use_sliding_window", true},
+                      {"sliding_window", 32},
+                      {"max_window_layers", 1}});
   EXPECT_EQ(parse(config).attention_windows, (std::vector<std::int64_t>{0, 32}));
   config["layer_types"] = {"sliding_attention", "full_attention"};
   EXPECT_EQ(parse(config).attention_windows, (std::vector<std::int64_t>{32, 0}));
@@ -110,7 +119,8 @@ TEST(ModelConfig, AnUnknownModelTypeIsNamedWithThoseThatAreSupported) {
 }
 
 TEST(ModelConfig, MissingSizesAreNamed) {
-  for (const char* key : {"vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads"}) {
+  for (const char* key :
+       {"vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads"}) {
     json config = small();
     config.erase(key);
     EXPECT_TRUE(throws_error(ErrorCode::corrupt, key, [&] { parse(config); }));
@@ -136,13 +146,15 @@ TEST(ModelConfig, SizesOutOfRangeOrOfTheWrongTypeAreNamed) {
 TEST(ModelConfig, WhatCannotBeRunIsUnsupported) {
   EXPECT_TRUE(refuses({{"torch_dtype", "int8"}}, "\"int8\"", ErrorCode::unsupported));
   EXPECT_TRUE(refuses({{"quantization_config", json::object()}}, "quantised", ErrorCode::unsupported));
-  EXPECT_TRUE(refuses({{"rope_scaling", {{"rope_type", "longrope"}}}}, "\"longrope\"", ErrorCode::unsupported));
+  EXPECT_TRUE(
+      refuses({{"rope_scaling", {{"rope_type", "longrope"}}}}, "\"longrope\"", ErrorCode::unsupported));
   EXPECT_TRUE(refuses({{"rope_parameters", {{"rope_type", "default"}, {"partial_rotary_factor", 0.5}}}},
                       "partial_rotary_factor", ErrorCode::unsupported));
 }
 
 TEST(ModelConfig, RopeScalingThatMakesNoSenseIsNamed) {
-  const json llama3 = {{"rope_type", "llama3"}, {"factor", 8.0}, {"low_freq_factor", 1.0}, {"high_freq_factor", 4.0}};
+  const json llama3 = {
+      {"rope_type", "llama3"}, {"factor", 8.0}, {"low_freq_factor", 1.0}, {"high_freq_factor", 4.0}};
   const auto changed = [](json rope, const char* key, json value) {
     if (value.is_null()) {
       rope.erase(key);
@@ -156,7 +168,8 @@ TEST(ModelConfig, RopeScalingThatMakesNoSenseIsNamed) {
   EXPECT_TRUE(refuses(changed(llama3, "factor", 0.5), "less than 1"));
   EXPECT_TRUE(refuses(changed(llama3, "low_freq_factor", nullptr), "low_freq_factor"));
   EXPECT_TRUE(refuses(changed(llama3, "high_freq_factor", 1.0), "high_freq_factor"));
-  EXPECT_TRUE(refuses(changed(llama3, "original_max_position_embeddings", 0), "original_max_position_embeddings"));
+  EXPECT_TRUE(
+      refuses(changed(llama3, "original_max_position_embeddings", 0), "original_max_position_embeddings"));
   const json yarn = {{"rope_type", "yarn"}, {"factor", 4.0}};
   EXPECT_TRUE(refuses(changed(yarn, "beta_fast", 0.5), "beta_fast"));
   EXPECT_TRUE(refuses(changed(yarn, "rope_theta", 1.0), "rope_theta"));
@@ -166,7 +179,8 @@ TEST(ModelConfig, RopeScalingThatMakesNoSenseIsNamed) {
 
 TEST(ModelConfig, AFileThatIsNotJsonOrNotThereIsNamed) {
   testing::TemporaryFolder folder;
-  EXPECT_TRUE(throws_error(ErrorCode::not_found, "config.json", [&] { load_model_config(folder / "config.json"); }));
+  EXPECT_TRUE(
+      throws_error(ErrorCode::not_found, "config.json", [&] { load_model_config(folder / "config.json"); }));
   EXPECT_TRUE(throws_error(ErrorCode::io, "folder", [&] { load_model_config(folder.path()); }));
   for (const char* text : {"", "null", "[]", "{", "\xff{}"}) {
     EXPECT_TRUE(throws_error(ErrorCode::corrupt, "config.json", [&] { parse_model_config(text); })) << text;

@@ -7,11 +7,13 @@ namespace graft {
 namespace {
 
 TEST(Rope, FrequenciesAreThoseOfTransformers) {
-  const auto golden = testing::read_json(std::filesystem::path(GRAFT_SOURCE_DIR) / "tests/models/files/rope.json");
+  const auto golden =
+      testing::read_json(std::filesystem::path(GRAFT_SOURCE_DIR) / "tests/models/files/rope.json");
   ASSERT_FALSE(golden.empty());
   for (const auto& one : golden) {
     SCOPED_TRACE(one["name"].get<std::string>());
-    const RopeFrequencies got = rope_inverse_frequencies(parse_model_config(one["config"].dump()), one["sequence_length"]);
+    const RopeFrequencies got =
+        rope_inverse_frequencies(parse_model_config(one["config"].dump()), one["sequence_length"]);
     const auto expected = one["inv_freq"].get<std::vector<float>>();
     ASSERT_EQ(got.inv_freq.size(), expected.size());
     for (std::size_t i = 0; i < expected.size(); ++i) {

@@ -59,14 +59,17 @@ TEST(SaveSafetensors, TensorsThatContradictThemselvesAreRefusedBeforeAnythingIsW
   EXPECT_TRUE(refuses({{"t", view(SafetensorsDType::F32, {-1}, bytes)}}, "4 bytes"));
   EXPECT_TRUE(refuses({{"t", {SafetensorsDType::F32, {1}, nullptr, 4}}}, "no data"));
   EXPECT_TRUE(refuses({{"__metadata__", view(SafetensorsDType::F32, {1}, bytes)}}, "format's own"));
-  EXPECT_TRUE(refuses({{"t", view(SafetensorsDType::F32, {1}, bytes)}, {"t", view(SafetensorsDType::U8, {4}, bytes)}}, "twice"));
+  EXPECT_TRUE(
+      refuses({{"t", view(SafetensorsDType::F32, {1}, bytes)}, {"t", view(SafetensorsDType::U8, {4}, bytes)}},
+              "twice"));
   EXPECT_TRUE(refuses({{"\xff", view(SafetensorsDType::F32, {1}, bytes)}}, "UTF-8"));
   EXPECT_EQ(files_in(folder), 0u);
 }
 
 TEST(SaveSafetensors, AFolderThatIsNotThereIsNamed) {
   TemporaryFolder folder;
-  EXPECT_TRUE(throws_error(ErrorCode::io, "absent", [&] { save_safetensors(folder / "absent/m.safetensors", {}); }));
+  EXPECT_TRUE(
+      throws_error(ErrorCode::io, "absent", [&] { save_safetensors(folder / "absent/m.safetensors", {}); }));
 }
 
 TEST(SaveSafetensors, WhenTheDiskIsFullTheOldFileStaysAndNoRestIsLeft) {
@@ -114,7 +117,8 @@ TEST(SaveSafetensors, AProcessKilledWhileSavingLeavesTheOldFileOrTheNewOne) {
     const auto file = SafetensorsFile::open(path);
     const TensorView& read = file->tensor("t");
     ASSERT_EQ(read.bytes, first.size());
-    EXPECT_TRUE(std::memcmp(read.data, first.data(), read.bytes) == 0 || std::memcmp(read.data, second.data(), read.bytes) == 0);
+    EXPECT_TRUE(std::memcmp(read.data, first.data(), read.bytes) == 0 ||
+                std::memcmp(read.data, second.data(), read.bytes) == 0);
   }
 }
 

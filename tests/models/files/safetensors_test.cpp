@@ -64,16 +64,19 @@ TEST_F(Safetensors, HoldsScalarsAndEmptyTensors) {
   EXPECT_EQ(file->tensor("e").data, nullptr);
 }
 
-TEST_F(Safetensors, AFileWithoutTensorsIsAFile) { EXPECT_TRUE(open(with_header("{}"))->names().empty()); }
+TEST_F(Safetensors, AFileWithoutTensorsIsAFile) {
+  EXPECT_TRUE(open(with_header("{}"))->names().empty());
+}
 
 TEST_F(Safetensors, KnowsEveryDtypeOfWholeBytes) {
   const std::vector<std::pair<std::string, std::size_t>> sizes{
-      {"BOOL", 1}, {"U8", 1},  {"I8", 1},  {"F8_E4M3", 1}, {"F8_E5M2", 1}, {"F8_E8M0", 1}, {"U16", 2}, {"I16", 2}, {"F16", 2},
-      {"BF16", 2}, {"U32", 4}, {"I32", 4}, {"F32", 4},     {"U64", 8},     {"I64", 8},     {"F64", 8}, {"C64", 8}};
+      {"BOOL", 1}, {"U8", 1},  {"I8", 1},  {"F8_E4M3", 1}, {"F8_E5M2", 1}, {"F8_E8M0", 1},
+      {"U16", 2},  {"I16", 2}, {"F16", 2}, {"BF16", 2},    {"U32", 4},     {"I32", 4},
+      {"F32", 4},  {"U64", 8}, {"I64", 8}, {"F64", 8},     {"C64", 8}};
   for (const auto& [dtype, size] : sizes) {
-    const auto file = open(with_header(R"({"t":{"dtype":")" + dtype + R"(","shape":[1],"data_offsets":[0,)" +
-                                           std::to_string(size) + "]}}",
-                                       std::string(size, 'x')));
+    const auto file = open(with_header(
+        R"({"t":{"dtype":")" + dtype + R"(","shape":[1],"data_offsets":[0,)" + std::to_string(size) + "]}}",
+        std::string(size, 'x')));
     EXPECT_EQ(name(file->tensor("t").dtype), dtype);
     EXPECT_EQ(item_size(file->tensor("t").dtype), size);
   }
@@ -97,7 +100,8 @@ TEST_F(Safetensors, ATensorThatIsNotThereIsNamedWithSomeThatAre) {
 TEST_F(Safetensors, AFileCutOffAtAnyByteIsRefused) {
   const std::string whole = with_header(two_tensors, "abcdefgh");
   for (std::size_t size = 0; size < whole.size(); ++size) {
-    EXPECT_TRUE(throws_error(ErrorCode::corrupt, path.string(), [&] { open(whole.substr(0, size)); })) << size << " bytes";
+    EXPECT_TRUE(throws_error(ErrorCode::corrupt, path.string(), [&] { open(whole.substr(0, size)); }))
+        << size << " bytes";
   }
 }
 
@@ -113,7 +117,8 @@ TEST_F(Safetensors, WithAnyByteOfTheHeaderChangedItIsReadOrRefusedButNothingElse
           EXPECT_LE(view.bytes, 8u);
         }
       } catch (const Error& error) {
-        EXPECT_TRUE(error.code() == ErrorCode::corrupt || error.code() == ErrorCode::unsupported) << error.what();
+        EXPECT_TRUE(error.code() == ErrorCode::corrupt || error.code() == ErrorCode::unsupported)
+            << error.what();
       }
     }
   }
@@ -144,18 +149,22 @@ TEST_F(Safetensors, DeepJsonIsRefusedWithoutExhaustingTheStack) {
 TEST_F(Safetensors, DuplicateNamesAndFieldsAreRefused) {
   const std::string entry = R"({"dtype":"U8","shape":[8],"data_offsets":[0,8]})";
   EXPECT_TRUE(refuses_header(R"({"t":)" + entry + R"(,"t":)" + entry + "}", "duplicate key \"t\""));
-  EXPECT_TRUE(refuses_header(R"({"t":{"dtype":"U8","dtype":"U8","shape":[8],"data_offsets":[0,8]}})", "duplicate key"));
+  EXPECT_TRUE(refuses_header(R"({"t":{"dtype":"U8","dtype":"U8","shape":[8],"data_offsets":[0,8]}})",
+                             "duplicate key"));
 }
 
 TEST_F(Safetensors, MissingOrMistypedFieldsAreNamed) {
   EXPECT_TRUE(refuses_header(R"({"t":5})", "tensor \"t\""));
   EXPECT_TRUE(refuses_header(R"({"t":{"shape":[8],"data_offsets":[0,8]}})", "\"dtype\" is missing"));
-  EXPECT_TRUE(refuses_header(R"({"t":{"dtype":3,"shape":[8],"data_offsets":[0,8]}})", "\"dtype\" is not a string"));
+  EXPECT_TRUE(
+      refuses_header(R"({"t":{"dtype":3,"shape":[8],"data_offsets":[0,8]}})", "\"dtype\" is not a string"));
   EXPECT_TRUE(refuses_header(R"({"t":{"dtype":"U8","data_offsets":[0,8]}})", "\"shape\" is missing"));
-  EXPECT_TRUE(refuses_header(R"({"t":{"dtype":"U8","shape":8,"data_offsets":[0,8]}})", "\"shape\" is not a list"));
+  EXPECT_TRUE(
+      refuses_header(R"({"t":{"dtype":"U8","shape":8,"data_offsets":[0,8]}})", "\"shape\" is not a list"));
   EXPECT_TRUE(refuses_header(R"({"t":{"dtype":"U8","shape":[-8],"data_offsets":[0,8]}})", "dimension"));
   EXPECT_TRUE(refuses_header(R"({"t":{"dtype":"U8","shape":[8.0],"data_offsets":[0,8]}})", "dimension"));
-  EXPECT_TRUE(refuses_header(R"({"t":{"dtype":"U8","shape":[18446744073709551615],"data_offsets":[0,8]}})", "dimension"));
+  EXPECT_TRUE(refuses_header(R"({"t":{"dtype":"U8","shape":[18446744073709551615],"data_offsets":[0,8]}})",
+                             "dimension"));
   EXPECT_TRUE(refuses_header(R"({"t":{"dtype":"U8","shape":[8]}})", "\"data_offsets\" is missing"));
   EXPECT_TRUE(refuses_header(R"({"t":{"dtype":"U8","shape":[8],"data_offsets":[8]}})", "[begin, end]"));
   EXPECT_TRUE(refuses_header(R"({"t":{"dtype":"U8","shape":[8],"data_offsets":[-1,7]}})", "[begin, end]"));
@@ -164,14 +173,17 @@ TEST_F(Safetensors, MissingOrMistypedFieldsAreNamed) {
 }
 
 TEST_F(Safetensors, AnUnknownDtypeIsUnsupportedAndNamed) {
-  const std::string bytes = with_header(R"({"t":{"dtype":"F4","shape":[16],"data_offsets":[0,8]}})", "12345678");
+  const std::string bytes =
+      with_header(R"({"t":{"dtype":"F4","shape":[16],"data_offsets":[0,8]}})", "12345678");
   EXPECT_TRUE(refuses(bytes, "\"F4\"", ErrorCode::unsupported));
 }
 
 TEST_F(Safetensors, SizesThatDoNotFollowFromShapeAndDtypeAreRefused) {
   EXPECT_TRUE(refuses_header(R"({"t":{"dtype":"F32","shape":[3],"data_offsets":[0,8]}})", "need 12"));
-  EXPECT_TRUE(refuses_header(R"({"t":{"dtype":"F32","shape":[4611686018427387904,4],"data_offsets":[0,8]}})", "overflows"));
-  EXPECT_TRUE(refuses_header(R"({"t":{"dtype":"F64","shape":[2305843009213693953],"data_offsets":[0,8]}})", "overflows"));
+  EXPECT_TRUE(refuses_header(R"({"t":{"dtype":"F32","shape":[4611686018427387904,4],"data_offsets":[0,8]}})",
+                             "overflows"));
+  EXPECT_TRUE(refuses_header(R"({"t":{"dtype":"F64","shape":[2305843009213693953],"data_offsets":[0,8]}})",
+                             "overflows"));
 }
 
 TEST_F(Safetensors, OffsetsOutsideTheFileOverlapsHolesAndLeftoversAreRefused) {
@@ -181,7 +193,8 @@ TEST_F(Safetensors, OffsetsOutsideTheFileOverlapsHolesAndLeftoversAreRefused) {
   };
   EXPECT_TRUE(refuses_header("{" + entry("t", 0, 9) + "}", "outside the file"));
   EXPECT_TRUE(refuses_header(R"({"t":{"dtype":"U8","shape":[0],"data_offsets":[5,3]}})", "outside the file"));
-  EXPECT_TRUE(refuses_header(R"({"t":{"dtype":"U8","shape":[8],"data_offsets":[18446744073709551608,0]}})", "outside"));
+  EXPECT_TRUE(refuses_header(R"({"t":{"dtype":"U8","shape":[8],"data_offsets":[18446744073709551608,0]}})",
+                             "outside"));
   EXPECT_TRUE(refuses_header("{" + entry("a", 0, 5) + "," + entry("b", 4, 8) + "}", "overlaps"));
   EXPECT_TRUE(refuses_header("{" + entry("a", 0, 8) + "," + entry("b", 0, 8) + "}", "overlaps"));
   EXPECT_TRUE(refuses_header("{" + entry("a", 0, 4) + "," + entry("b", 5, 8) + "}", "hole"));
@@ -191,9 +204,11 @@ TEST_F(Safetensors, OffsetsOutsideTheFileOverlapsHolesAndLeftoversAreRefused) {
 }
 
 TEST_F(Safetensors, WhatIsNotAReadableFileIsAnErrorThatNamesIt) {
-  EXPECT_TRUE(throws_error(ErrorCode::not_found, "absent.st", [&] { SafetensorsFile::open(folder / "absent.st"); }));
-  EXPECT_TRUE(throws_error(ErrorCode::io, folder.path().string(), [&] { SafetensorsFile::open(folder.path()); }));
-  EXPECT_TRUE(throws_error(ErrorCode::not_found, "x.st", [&] { 
+  EXPECT_TRUE(
+      throws_error(ErrorCode::not_found, "absent.st", [&] { SafetensorsFile::open(folder / "absent.st"); }));
+  EXPECT_TRUE(
+      throws_error(ErrorCode::io, folder.path().string(), [&] { SafetensorsFile::open(folder.path()); }));
+  EXPECT_TRUE(throws_error(ErrorCode::not_found, "x.st", [&] {
     testing::write_file(path, "x");
     SafetensorsFile::open(path / "x.st");
   }));
@@ -205,7 +220,9 @@ class SafetensorsPages : public Safetensors {
   SafetensorsPages() {
     data.assign(16 * page + 2000, 'm');
     const auto size = std::to_string(data.size());
-    testing::write_file(path, with_header(R"({"m":{"dtype":"U8","shape":[)" + size + R"(],"data_offsets":[0,)" + size + "]}}", data));
+    testing::write_file(
+        path, with_header(R"({"m":{"dtype":"U8","shape":[)" + size + R"(],"data_offsets":[0,)" + size + "]}}",
+                          data));
   }
   const std::size_t page = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
   std::string data;

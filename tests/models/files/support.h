@@ -31,7 +31,9 @@ inline void write_file(const std::filesystem::path& path, const std::string& byt
   if (!file.flush()) throw std::runtime_error("cannot write " + path.string());
 }
 
-inline nlohmann::json read_json(const std::filesystem::path& path) { return nlohmann::json::parse(read_file(path)); }
+inline nlohmann::json read_json(const std::filesystem::path& path) {
+  return nlohmann::json::parse(read_file(path));
+}
 
 /// SmolLM2-135M-Instruct's folder: GRAFT_TEST_MODEL, or where tools/test puts it. Without it the test fails.
 inline std::filesystem::path smollm2() {
@@ -41,7 +43,8 @@ inline std::filesystem::path smollm2() {
   } else {
     const char* cache = std::getenv("XDG_CACHE_HOME");
     const char* home = std::getenv("HOME");
-    folder = cache != nullptr ? std::filesystem::path(cache) : std::filesystem::path(home ? home : "") / ".cache";
+    folder =
+        cache != nullptr ? std::filesystem::path(cache) : std::filesystem::path(home ? home : "") / ".cache";
     folder /= "graft/models/SmolLM2-135M-Instruct";
   }
   if (!std::filesystem::exists(folder / "tokenizer.json")) {
@@ -77,7 +80,8 @@ inline ::testing::AssertionResult throws_error(ErrorCode code, const std::string
   } catch (const Error& error) {
     const std::string text = std::string(name(error.code())) + ": " + error.what();
     if (error.code() != code) return ::testing::AssertionFailure() << "another code: " << text;
-    if (text.find(part) == std::string::npos) return ::testing::AssertionFailure() << "without \"" << part << "\": " << text;
+    if (text.find(part) == std::string::npos)
+      return ::testing::AssertionFailure() << "without \"" << part << "\": " << text;
     if (error.mend().empty()) return ::testing::AssertionFailure() << "says not what to do: " << text;
     return ::testing::AssertionSuccess();
   }
