@@ -181,7 +181,7 @@ const std::map<std::string, Filter>& filters() {
            return select_by_attribute(value, arguments, false);
          }},
     };
-    for (const char* name : {"replace", "upper", "lower", "title", "capitalize"}) {
+    for (const char* name : {"replace", "upper", "lower", "capitalize"}) {  // Jinja's own title is not str.title
       table[name] = [name](const Value& value, const Arguments& arguments) {
         return change_text(name, value.str(), arguments);
       };

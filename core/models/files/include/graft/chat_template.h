@@ -10,7 +10,7 @@
 //                slices, is
 //   filters      capitalize count d default first int items join last length list lower map rejectattr
 //   replace reverse
-//                safe selectattr string title tojson trim upper
+//                safe selectattr string tojson trim upper
 //   tests        boolean defined eq equalto even false float in integer iterable mapping ne none number odd
 //   sequence
 //                string true undefined
