@@ -43,7 +43,7 @@ TEST(Jinja, OperatorsBindAsInPython) {
 }
 
 TEST(Jinja, LiteralsAndTheirEscapes) {
-  EXPECT_EQ(value(R"('a\n\t\\\'\"\x41\u00e9\q' "b")"), "a\n\t\\'\"A\u00e9\\qb");
+  EXPECT_EQ(value(R"('a\n\t\\\'\"\x41\u00e9\-' "b")"), "a\n\t\\'\"A\u00e9\\-b");
   EXPECT_EQ(value("[1, 'a',][1] ~ {'a': {'b': 2}}.a.b ~ (3) ~ (4, 5)[0] ~ ()|length"), "a2340");
   EXPECT_EQ(value("true ~ none ~ 1.5 ~ True ~ None"), "TrueNone1.5TrueNone");
 }

@@ -151,9 +151,7 @@ TEST(Regex, WhatPcre2WouldReadDifferentlyIsUnsupportedAndNamed) {
 }
 
 TEST(Regex, APatternThatBacktracksWithoutEndIsAnErrorNotAHang) {
-  const auto run = [] {
-    split(split_at("Regex", "(a|a)*(a|a)*(a|a)*b", "Isolated"), std::string(3000, 'a'));
-  };
+  const auto run = [] { split(split_at("Regex", "(a+)+[bc]", "Isolated"), std::string(3000, 'a')); };
   EXPECT_TRUE(throws_error(ErrorCode::unsupported, "regular expression", run));
 }
 
@@ -177,7 +175,7 @@ Words with_added(json flags, std::string_view text) {
 }
 
 TEST(AddedTokens, StripTakesTheSpacesBesideThem) {
-  EXPECT_EQ(with_added({}, "a <t> b").size(), 5u);
+  EXPECT_EQ(with_added(json::object(), "a <t> b").size(), 5u);
   const Tokenizer left = make(with("/added_tokens", {added_token(265, "<t>", {{"lstrip", true}})}));
   EXPECT_EQ(left.encode("a \t<t> b"), (Ids{'a', 265, ' ', 'b'}));
   const Tokenizer right = make(with("/added_tokens", {added_token(265, "<t>", {{"rstrip", true}})}));
@@ -185,9 +183,10 @@ TEST(AddedTokens, StripTakesTheSpacesBesideThem) {
 }
 
 TEST(AddedTokens, SingleWordsAreFoundOnlyBetweenOtherCharacters) {
-  const Tokenizer tokenizer = make(with("/added_tokens", {added_token(265, "ab", {{"single_word", true}})}));
+  const Tokenizer tokenizer = make(with("/added_tokens", {added_token(262, "ab", {{"single_word", true}})}));
   EXPECT_EQ(tokenizer.encode("ab,ab\u4e2d"), (Ids{262, ',', 262, 0xE4, 0xB8, 0xAD}));
-  EXPECT_EQ(tokenizer.encode("xab"), (Ids{'x', 262}));
+  EXPECT_EQ(tokenizer.encode("ababab"), (Ids{262, 262, 262}));  // within a word BPE finds it, three times
+  EXPECT_EQ(tokenizer.encode("ab bc"), (Ids{262, ' ', 264}));
 }
 
 TEST(AddedTokens, OfTwoThatBeginAtOnePlaceTheLongerIsFound) {
@@ -265,7 +264,7 @@ TEST(BpeModel, VocabularyAndMergesThatDoNotFitAreRefused) {
   EXPECT_TRUE(refuses(ErrorCode::corrupt, "not all in the vocabulary", "/model/merges", {"a z"}));
   EXPECT_TRUE(refuses(ErrorCode::corrupt, "not a pair", "/model/merges", {"a"}));
   EXPECT_TRUE(refuses(ErrorCode::corrupt, "not a pair", "/model/merges", {"a b c"}));
-  EXPECT_TRUE(refuses(ErrorCode::corrupt, "not a pair", "/model/merges", {{"a", 1}}));
+  EXPECT_TRUE(refuses(ErrorCode::corrupt, "not a pair", "/model/merges", json::array({{"a", 1}, {"b"}})));
   EXPECT_TRUE(refuses(ErrorCode::corrupt, "unk_token", "/model/unk_token", "<unk>"));
 }
 

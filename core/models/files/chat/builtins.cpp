@@ -181,7 +181,8 @@ const std::map<std::string, Filter>& filters() {
            return select_by_attribute(value, arguments, false);
          }},
     };
-    for (const char* name : {"replace", "upper", "lower", "capitalize"}) {  // Jinja's own title is not str.title
+    for (const char* name :
+         {"replace", "upper", "lower", "capitalize"}) {  // Jinja's own title is not str.title
       table[name] = [name](const Value& value, const Arguments& arguments) {
         return change_text(name, value.str(), arguments);
       };
@@ -260,15 +261,13 @@ Value call_dict_method(const Value& dict, const std::string& name, const Argumen
     if (!found.is_undefined()) return found;
     return arguments.positional.size() > 1 ? arguments.positional[1] : Value(Json());
   }
+  if (name != "items" && name != "keys" && name != "values") unsupported("the method " + name + " of a dict");
   arguments.expect(0, 0);
   if (name == "items") return items(dict);
   if (name == "keys") return to_list(dict.elements());
-  if (name == "values") {
-    Json list = Json::array();
-    for (const Json& value : dict.json()) list.push_back(value);
-    return Value(std::move(list));
-  }
-  unsupported("the method " + name + " of a dict");
+  Json list = Json::array();
+  for (const Json& value : dict.json()) list.push_back(value);
+  return Value(std::move(list));
 }
 
 }  // namespace

@@ -146,6 +146,7 @@ class StatementParser {
       end_tag("endgeneration");
       return [body](Scope& scope) { return run(body, scope); };
     }
+    if (word.starts_with("end") || word.starts_with("el")) tokens_.fail(word + " without its beginning");
     tokens_.refuse("the statement " + word);
   }
 

@@ -251,7 +251,8 @@ Value arithmetic(char operation, const Value& a, const Value& b) {
     list.insert(list.end(), b.json().begin(), b.json().end());
     return Value(checked_size(std::move(list)));
   }
-  if (operation == '*' && is_number(a) != is_number(b)) unsupported("repeating " + (is_number(a) ? b : a).type_name());
+  if (operation == '*' && is_number(a) != is_number(b))
+    unsupported("repeating " + (is_number(a) ? b : a).type_name());
   if (!is_number(a) || !is_number(b)) {
     misuse(std::string(1, operation == 'f' ? '/' : operation) + " of " + a.type_name() + " and " +
            b.type_name());
