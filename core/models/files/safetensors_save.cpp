@@ -19,7 +19,8 @@ namespace {
 using Tensor = std::pair<std::string, TensorView>;
 
 void check(const Tensor& tensor) {
-  const auto& [name, view] = tensor;
+  const std::string& name = tensor.first;
+  const TensorView& view = tensor.second;
   const auto fail = [&](const std::string& why) {
     throw Error(ErrorCode::invalid_argument, "tensor \"" + name + '"', why,
                 "fix the call of save_safetensors");
