@@ -1,4 +1,6 @@
 import os
+import shutil
+import threading
 import unittest
 import zipfile
 from unittest import mock
@@ -9,6 +11,25 @@ from errors import SetupError
 
 
 class Registry(support.WithCache):
+    def test_progress_counts_bytes_while_folders_come_and_go(self):
+        stop = threading.Event()
+
+        def come_and_go():
+            while not stop.is_set():
+                inner = self.folder / "pip" / "a" / "b"
+                inner.mkdir(parents=True, exist_ok=True)
+                (inner / "file").write_bytes(b"1234")
+                shutil.rmtree(self.folder / "pip")
+
+        thread = threading.Thread(target=come_and_go)
+        thread.start()
+        try:
+            sizes = {registry._size(self.folder) for _ in range(3000)}
+        finally:
+            stop.set()
+            thread.join()
+        self.assertLessEqual(sizes, {0, 4})
+
     def test_an_unreachable_registry_is_an_error_with_a_mend(self):
         os.environ.update(PIP_NO_INDEX="1", PIP_FIND_LINKS=str(self.folder))
         wheel = registry.Wheel("torch", "2.11.0", "0" * 64, 1, "any")

@@ -54,12 +54,14 @@ def _pip(arguments, scratch, progress=None):
 
 
 def _size(folder):
+    """Bytes of the files below a folder in which pip makes, renames and removes files and folders meanwhile."""
     total = 0
-    for path in folder.rglob("*"):
-        try:
-            total += path.stat().st_size if path.is_file() else 0
-        except FileNotFoundError:  # pip renames and removes its files meanwhile
-            pass
+    for parent, _, names in os.walk(folder):  # passes over folders that are gone, as rglob does not
+        for name in names:
+            try:
+                total += os.stat(os.path.join(parent, name)).st_size
+            except FileNotFoundError:
+                pass
     return total
 
 
