@@ -4,11 +4,14 @@
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/empty.h>
 
+#include <algorithm>
 #include <array>
 #include <cstring>
+#include <span>
 
 #include "graft/dtype.h"
 #include "graft/error.h"
+#include "graft/loaded_plugin.h"
 #include "graft/plugin_call.h"
 #include "graft/thread_pool.h"
 #include "scratch.h"
@@ -57,13 +60,10 @@ BoundKernel::BoundKernel(Kernel kernel, LayerFacts facts) : kernel_(std::move(ke
                 "leave the layer unmapped for this device");
   }
   const graft_dtype dtype = to_graft(facts_.dtype);
-  std::string served;
-  bool serves = false;
-  for (uint32_t i = 0; i < entry.dtype_count; ++i) {
-    serves = serves || same_dtype(entry.dtypes[i], dtype);
-    served += (i > 0 ? ", " : "") + dtype_name(entry.dtypes[i]);
-  }
-  if (!serves) {
+  const std::span served_dtypes(entry.dtypes, entry.dtype_count);
+  if (std::none_of(served_dtypes.begin(), served_dtypes.end(), [&](graft_dtype d) { return same_dtype(d, dtype); })) {
+    std::string served;
+    for (graft_dtype d : served_dtypes) served += (served.empty() ? "" : ", ") + dtype_name(d);
     throw Error(ErrorCode::unsupported, name, "it serves " + served + "; the layer is in " + dtype_name(dtype),
                 "load the model with one of these dtypes, or map another kernel");
   }
@@ -75,10 +75,6 @@ BoundKernel::BoundKernel(Kernel kernel, LayerFacts facts) : kernel_(std::move(ke
   for (size_t i = 0; i < facts_.weights.size(); ++i) {
     const at::Tensor& tensor = facts_.weights[i];
     if (!tensor.defined()) continue;
-    if (!strides_fit(tensor, contract.arguments[i].flags)) {
-      throw Error(ErrorCode::unsupported, name,
-                  std::string("the weight '") + contract.arguments[i].name + "' is not contiguous");
-    }
     weights_.push_back({i, tensor, view(tensor), version_of(tensor)});
   }
   for (Weight& weight : weights_) template_[weight.position] = as_value(&weight.view);
@@ -87,27 +83,25 @@ BoundKernel::BoundKernel(Kernel kernel, LayerFacts facts) : kernel_(std::move(ke
     throw Error(ErrorCode::unsupported, name, why, "map a kernel whose contract fits the layer's weights");
   }
 
+  graft_instance* made = nullptr;
   graft_status status = call_plugin([&] {
-    return entry.create(&entry, &contract, device, facts_.attributes.data(), &instance_);
+    return entry.create(&entry, &contract, device, facts_.attributes.data(), &made);
   });
   if (status != GRAFT_OK) throw_plugin_error(status, name, "create");
+  instance_ = {made, GiveBack{&entry}};
   if (entry.prepare != nullptr) {
-    status = call_plugin([&] { return entry.prepare(instance_, template_.data()); });
-    if (status != GRAFT_OK) {
-      std::unique_ptr<graft_instance, void (*)(graft_instance*)> give_back(
-          instance_, entry.destroy != nullptr ? entry.destroy : [](graft_instance*) {});
-      throw_plugin_error(status, name, "prepare");
-    }
+    status = call_plugin([&] { return entry.prepare(instance_.get(), template_.data()); });
+    if (status != GRAFT_OK) throw_plugin_error(status, name, "prepare");
   }
   if ((entry.flags & GRAFT_ENTRY_PREPACKS) != 0) {
     for (const Weight& weight : weights_) template_[weight.position] = graft_value{};
   }
 }
 
-BoundKernel::~BoundKernel() {
-  if (kernel_.entry->destroy == nullptr) return;
+void BoundKernel::GiveBack::operator()(graft_instance* instance) const {
+  if (entry->destroy == nullptr || plugins_are_gone()) return;
   call_plugin([&] {
-    kernel_.entry->destroy(instance_);
+    entry->destroy(instance);
     return GRAFT_OK;
   });
 }
@@ -165,10 +159,7 @@ BoundKernel::Outcome BoundKernel::call(std::initializer_list<TensorArg> inputs, 
   }
 
   ContractBinding binding = binding_;
-  if (!facts_.plan->check(arguments.data(), binding, ContractPart::inputs)) {
-    std::string why;
-    binding = binding_;
-    facts_.plan->check(arguments.data(), binding, ContractPart::inputs, &why);
+  if (std::string why; !facts_.plan->check(arguments.data(), binding, ContractPart::inputs, &why)) {
     throw Error(ErrorCode::invalid_argument, "call of " + kernel_.ref.str() + " (" + contract.name + ")", why,
                 "give the layer inputs that its contract allows");
   }
@@ -202,7 +193,7 @@ BoundKernel::Outcome BoundKernel::call(std::initializer_list<TensorArg> inputs, 
   size_t bytes = 0;
   if (entry.workspace_size != nullptr) {
     const graft_status status = call_plugin([&] {
-      return entry.workspace_size(instance_, GRAFT_WORKSPACE_FORWARD, arguments.data(), uint32_t(pool.size()), &bytes);
+      return entry.workspace_size(instance_.get(), GRAFT_WORKSPACE_FORWARD, arguments.data(), uint32_t(pool.size()), &bytes);
     });
     if (status != GRAFT_OK) {
       last_failure = status_name(status) + " in workspace_size: " + plugin_message();
@@ -211,7 +202,7 @@ BoundKernel::Outcome BoundKernel::call(std::initializer_list<TensorArg> inputs, 
   }
   Scratch scratch(bytes);
   const CpuCall cpu = make_cpu_call(pool, scratch.data(), bytes);
-  const graft_status status = call_plugin([&] { return entry.forward(instance_, &cpu.call, arguments.data()); });
+  const graft_status status = call_plugin([&] { return entry.forward(instance_.get(), &cpu.call, arguments.data()); });
   if (status == GRAFT_OK) return Outcome::done;
   if (status == GRAFT_UNSUPPORTED && !inout) return Outcome::unsupported;
   last_failure = status_name(status) + (plugin_message().empty() ? "" : ": " + plugin_message());

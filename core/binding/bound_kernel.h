@@ -37,7 +37,6 @@ class BoundKernel {
   /// Creates and prepares an instance. Throws Error: unsupported if contract, device, dtype or attributes are not
   /// served, plugin if the plugin fails.
   BoundKernel(Kernel kernel, LayerFacts facts);
-  ~BoundKernel();
   BoundKernel(const BoundKernel&) = delete;
 
   /// Runs forward. `inputs`: the contract's inputs that are no weights, in its order; trailing optional ones may be left
@@ -57,6 +56,10 @@ class BoundKernel {
     graft_tensor view;
     int64_t version;
   };
+  struct GiveBack {  // destroy(), unless deinit has run: a model with static storage may outlive its plugins
+    const graft_entry* entry;
+    void operator()(graft_instance* instance) const;
+  };
   bool weights_changed() const;
   bool gradient_needed(std::initializer_list<TensorArg> inputs) const;
 
@@ -65,7 +68,7 @@ class BoundKernel {
   std::vector<Weight> weights_;
   std::vector<graft_value> template_;  // a call's arguments with the weights filled in
   ContractBinding binding_;            // the dimensions that the weights fix
-  graft_instance* instance_ = nullptr;
+  std::unique_ptr<graft_instance, GiveBack> instance_;  // null for an entry without state
 };
 
 }  // namespace graft

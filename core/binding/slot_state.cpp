@@ -2,6 +2,8 @@
 
 #include <torch/nn/module.h>
 
+#include <optional>
+
 #include "graft/error.h"
 #include "graft/plugin_call.h"
 
@@ -62,15 +64,15 @@ SlotState::SlotState(torch::nn::Module* owner, const ContractPlan& plan, KernelL
     const std::string contract = plan.contract().name;
     options_.layer = contract.substr(0, contract.find('/'));
   }
-  attribute_values(plan.contract(), options_);  // throws now rather than at the first kernelize
+  attributes_ = attribute_values(plan.contract(), options_);
   report_.layer = options_.layer;
 }
 
 LayerFacts SlotState::facts(c10::Device device, at::ScalarType fallback_dtype) const {
   const graft_contract& contract = plan_->contract();
-  LayerFacts facts{plan_, attribute_values(contract, options_), {}, device, fallback_dtype};
+  LayerFacts facts{plan_, attributes_, {}, device, fallback_dtype};
   facts.weights.resize(contract.argument_count);
-  const auto parameters = owner_->named_parameters();
+  std::optional<torch::OrderedDict<std::string, at::Tensor>> parameters;  // gathered when a weight is asked for by path
   for (uint32_t i = 0; i < contract.argument_count; ++i) {
     const graft_argument& argument = contract.arguments[i];
     if ((argument.flags & GRAFT_ARG_WEIGHT) == 0) continue;
@@ -79,7 +81,8 @@ LayerFacts SlotState::facts(c10::Device device, at::ScalarType fallback_dtype) c
       if (name == argument.name) source = given;
     }
     const std::string* path = std::get_if<std::string>(&source);
-    const at::Tensor* weight = path != nullptr ? parameters.find(*path) : &std::get<at::Tensor>(source);
+    if (path != nullptr && !parameters) parameters = owner_->named_parameters();
+    const at::Tensor* weight = path != nullptr ? parameters->find(*path) : &std::get<at::Tensor>(source);
     if (weight != nullptr && weight->defined()) {
       facts.weights[i] = *weight;
       facts.device = weight->device();

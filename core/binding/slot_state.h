@@ -44,6 +44,7 @@ class SlotState {
   torch::nn::Module* owner_;
   const ContractPlan* plan_;
   KernelLayerOptions options_;
+  std::vector<graft_value> attributes_;  // in the contract's order; strings point into options_
 
   std::atomic<const void*> active_{nullptr};  // a BoundKernel
   std::atomic<bool> use_fallback_{true}, any_mode_{false};
