@@ -51,9 +51,7 @@ Plan plan_of(const GenerateOptions& options, const GenerationConfig& config) {
 at::Tensor PreTrainedModel::generate(const at::Tensor& prompt, const GenerateOptions& options) {
   const at::NoGradGuard no_grad;
   const Plan plan = plan_of(options, generation_config_);
-  if (!prompt.defined() || prompt.dim() != 2 || prompt.numel() == 0) {
-    throw Error(ErrorCode::invalid_argument, "input_ids", "they must be int64 of shape [batch, tokens], not empty");
-  }
+  check_ids(prompt);
   const int64_t batch = prompt.size(0), prompt_length = prompt.size(1);
   at::Tensor mask = options.attention_mask.defined() ? options.attention_mask.to(device(), at::kLong) : at::Tensor();
   if (mask.defined() && mask.dim() == 2 && (mask.select(1, -1) == 0).any().item<bool>()) {
@@ -69,12 +67,15 @@ at::Tensor PreTrainedModel::generate(const at::Tensor& prompt, const GenerateOpt
   std::vector<at::Tensor> pieces = {ids};
   for (int64_t n = 0; n < plan.max_new_tokens; ++n) {
     const at::Tensor logits =
-        forward(step, {.attention_mask = mask, .past_key_values = &cache, .logits_to_keep = 1}).logits.select(1, -1);
+        forward_checked(step, {.attention_mask = mask, .past_key_values = &cache, .logits_to_keep = 1}).logits.select(1, -1);
     // Draws are made on the host, so that a seed means the same on every device.
     at::Tensor next = next_tokens(plan.sampling.do_sample ? logits.cpu() : logits, plan.sampling, generator).cpu();
     auto* tokens = next.mutable_data_ptr<int64_t>();
     for (int64_t row = 0; row < batch; ++row) {
-      if (ended[size_t(row)]) tokens[row] = plan.pad;
+      if (ended[size_t(row)]) {
+        if (plan.pad < 0 || plan.pad >= config_.vocab_size) refuse("pad_token_id", "it is outside the vocabulary");
+        tokens[row] = plan.pad;
+      }
       ended[size_t(row)] = ended[size_t(row)] || std::find(plan.eos.begin(), plan.eos.end(), tokens[row]) != plan.eos.end();
     }
     step = next.unsqueeze(1).to(device());

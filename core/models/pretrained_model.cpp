@@ -10,19 +10,6 @@
 namespace graft {
 namespace {
 
-void check_ids(const at::Tensor& ids, int64_t vocab_size, const char* what) {
-  if (!ids.defined() || ids.dim() != 2 || ids.scalar_type() != at::kLong || ids.numel() == 0) {
-    throw Error(ErrorCode::invalid_argument, what, "it must be int64 of shape [batch, tokens] with at least one token");
-  }
-  const int64_t low = ids.min().item<int64_t>(), high = ids.max().item<int64_t>();
-  if (low < 0 || high >= vocab_size) {
-    throw Error(ErrorCode::invalid_argument, what,
-                "it holds the id " + std::to_string(low < 0 ? low : high) + ", and the vocabulary has " +
-                    std::to_string(vocab_size),
-                "encode the text with the model's own tokenizer");
-  }
-}
-
 /// Tokens are counted where the mask says that they are real, as transformers' generate does.
 at::Tensor positions_from(const at::Tensor& mask, int64_t tokens) {
   const at::Tensor counted = mask.to(at::kLong).cumsum(-1) - 1;
@@ -44,8 +31,26 @@ PreTrainedModel::~PreTrainedModel() = default;
 
 c10::Device PreTrainedModel::device() const { return model_->embedding().device(); }
 
+void PreTrainedModel::check_ids(const at::Tensor& ids) const {
+  if (!ids.defined() || ids.dim() != 2 || ids.scalar_type() != at::kLong || ids.numel() == 0) {
+    throw Error(ErrorCode::invalid_argument, "input_ids",
+                "they must be int64 of shape [batch, tokens] with at least one token");
+  }
+  const int64_t low = ids.min().item<int64_t>(), high = ids.max().item<int64_t>();
+  if (low < 0 || high >= config_.vocab_size) {
+    throw Error(ErrorCode::invalid_argument, "input_ids",
+                "they hold the id " + std::to_string(low < 0 ? low : high) + ", and the vocabulary has " +
+                    std::to_string(config_.vocab_size),
+                "encode the text with the model's own tokenizer");
+  }
+}
+
 CausalLMOutput PreTrainedModel::forward(const at::Tensor& input_ids, const ForwardOptions& options) {
-  check_ids(input_ids, config_.vocab_size, "input_ids");
+  check_ids(input_ids);
+  return forward_checked(input_ids, options);
+}
+
+CausalLMOutput PreTrainedModel::forward_checked(const at::Tensor& input_ids, const ForwardOptions& options) {
   const int64_t past = options.past_key_values != nullptr ? options.past_key_values->length() : 0;
   const int64_t tokens = input_ids.size(1);
 

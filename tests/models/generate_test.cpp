@@ -80,6 +80,14 @@ TEST_F(Generate, IdsOutsideTheVocabularyAreRefused) {
   refused({.max_new_tokens = 1}, "-1");
 }
 
+TEST_F(Generate, APadTokenOutsideTheVocabularyIsRefusedWhereItIsNeeded) {
+  const at::Tensor first = model_->generate(prompt_, {.max_new_tokens = 1});
+  const std::vector<int64_t> eos = {first[0][3].item<int64_t>()};  // ends the first row at once
+  EXPECT_NO_THROW(model_->generate(prompt_, {.max_new_tokens = 4, .eos_token_id = eos, .pad_token_id = 256}));
+  prompt_ = testing::ids(nlohmann::json{{5, 6, 7}, {8, 9, 10}});
+  refused({.max_new_tokens = 4, .eos_token_id = eos, .pad_token_id = 256}, "pad_token_id");
+}
+
 TEST_F(Generate, AMaskOfAnotherShapeIsRefused) {
   refused({.max_new_tokens = 1, .attention_mask = testing::ids(nlohmann::json{1, 1})}, "attention_mask");
 }

@@ -73,6 +73,10 @@ class PreTrainedModel : public torch::nn::Module {
   c10::Device device() const;
 
  private:
+  void check_ids(const at::Tensor& input_ids) const;
+  /// forward for ids that were checked: looking at them waits for the device.
+  CausalLMOutput forward_checked(const at::Tensor& input_ids, const ForwardOptions& options);
+
   ModelConfig config_;
   GenerationConfig generation_config_;
   std::shared_ptr<Decoder> model_;
