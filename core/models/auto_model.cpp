@@ -5,9 +5,9 @@
 #include <filesystem>
 
 #include "cuda_runtime.h"
-#include "decoder.h"
 #include "graft/checkpoint.h"
 #include "graft/error.h"
+#include "weights.h"
 
 namespace graft {
 namespace {

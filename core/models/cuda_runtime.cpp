@@ -9,6 +9,7 @@
 #include <string>
 
 #include "graft/error.h"
+#include "graft/host_platform.h"
 
 namespace graft {
 namespace {
@@ -26,14 +27,7 @@ std::filesystem::path torch_folder() {
 
 }  // namespace
 
-bool cuda_driver_present() {
-  void* driver = dlopen("libcuda.so.1", RTLD_NOW | RTLD_LOCAL);
-  if (driver == nullptr) return false;
-  const auto init = reinterpret_cast<int (*)(unsigned)>(dlsym(driver, "cuInit"));
-  const auto count = reinterpret_cast<int (*)(int*)>(dlsym(driver, "cuDeviceGetCount"));
-  int devices = 0;
-  return init != nullptr && count != nullptr && init(0) == 0 && count(&devices) == 0 && devices > 0;
-}
+bool cuda_driver_present() { return HostPlatform::detect().with_cuda().cuda.has_value(); }
 
 int open_cuda() {
   static std::mutex mutex;
