@@ -10,18 +10,8 @@ namespace graft {
 namespace fs = std::filesystem;
 namespace {
 
-constexpr std::size_t kCommitDigits = 40;
-
-bool is_commit(std::string_view text) {
-  return text.size() == kCommitDigits && text.find_first_not_of("0123456789abcdef") == text.npos;
-}
-
 const char* folder_name(RepoKind kind) {
   return kind == RepoKind::kernel ? "kernels" : "models";
-}
-
-std::string label(const RepoId& repo) {
-  return (repo.kind == RepoKind::kernel ? "kernel repo " : "model repo ") + repo.name;
 }
 
 /// A repo that is being packed for the first time has commits/ before it has refs/.
@@ -91,14 +81,35 @@ std::vector<HubFile> FolderHub::list(const RepoId& repo, const std::string& comm
   return files;
 }
 
-fs::path FolderHub::fetch(const RepoId& repo, const std::string& commit, std::string_view prefix) {
-  check_inside(prefix);
-  fs::path tree = tree_of(repo, commit), folder = tree / prefix;
-  if (!fs::is_directory(folder))
-    throw Error(ErrorCode::not_found, label(repo) + "@" + commit, "has no folder " + std::string(prefix),
-                "list its files: graft info " + repo.name);
-  check_within(folder, tree);
-  return folder;
+RepoInfo FolderHub::info(const RepoId& repo, const std::string& revision) {
+  return {.commit = commit_of(repo, revision)};
+}
+
+fs::path FolderHub::fetch(const RepoId& repo, const Revision& revision, const std::vector<HubFile>& files,
+                          const FetchOptions&) {
+  fs::path tree = tree_of(repo, revision.commit);
+  for (const HubFile& file : files) {
+    check_inside(file.path);
+    if (!fs::is_regular_file(tree / file.path))
+      throw Error(ErrorCode::not_found, label(repo) + "@" + revision.commit, "has no file " + file.path,
+                  "list its files: graft info " + repo.name);
+    check_within(tree / file.path, tree);
+  }
+  return tree;
+}
+
+fs::path FolderHub::file(const RepoId& repo, const std::string& revision, const std::string& path,
+                         const FetchOptions& options) {
+  return fetch(repo, {revision, commit_of(repo, revision)}, {{path}}, options) / path;
+}
+
+std::string FolderHub::commit_of(const RepoId& repo, const std::string& revision) {
+  if (auto found = find_revision(refs(repo), revision)) {
+    tree_of(repo, found->commit);
+    return found->commit;
+  }
+  throw Error(ErrorCode::revision_not_found, label(repo), "has no branch, tag or commit " + revision,
+              "see which there are: graft info " + repo.name);
 }
 
 fs::path FolderHub::folder_of(const RepoId& repo) const {
@@ -118,7 +129,7 @@ fs::path FolderHub::tree_of(const RepoId& repo, const std::string& commit) const
   bool working_copy = is_working_copy(folder);
   if (working_copy ? content_commit(folder) == commit : fs::is_directory(folder / "commits" / commit))
     return working_copy ? folder : folder / "commits" / commit;
-  throw Error(ErrorCode::not_found, label(repo) + "@" + commit,
+  throw Error(ErrorCode::revision_not_found, label(repo) + "@" + commit,
               working_copy ? "the folder's files have changed since" : "there is no such commit",
               "resolve the revision again");
 }

@@ -17,11 +17,16 @@ class FolderHub : public Hub {
   Refs refs(const RepoId& repo) override;
   std::vector<HubFile> list(const RepoId& repo, const std::string& commit, std::string_view prefix) override;
 
-  /// The folder in the Hub itself; nothing is copied.
-  std::filesystem::path fetch(const RepoId& repo, const std::string& commit,
-                              std::string_view prefix) override;
+  RepoInfo info(const RepoId& repo, const std::string& revision) override;
+
+  /// The commit's folder in the Hub itself; nothing is copied.
+  std::filesystem::path fetch(const RepoId& repo, const Revision& revision, const std::vector<HubFile>& files,
+                              const FetchOptions& options) override;
+  std::filesystem::path file(const RepoId& repo, const std::string& revision, const std::string& path,
+                             const FetchOptions& options) override;
 
  private:
+  std::string commit_of(const RepoId& repo, const std::string& revision);
   std::filesystem::path folder_of(const RepoId& repo) const;
   std::filesystem::path tree_of(const RepoId& repo, const std::string& commit) const;
 

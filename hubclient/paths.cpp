@@ -1,4 +1,4 @@
-// Names that come from outside and become paths: what they may look like.
+// Names that come from outside, of repos, revisions and paths: what they may look like.
 #include <algorithm>
 
 #include "graft/error.h"
@@ -29,6 +29,21 @@ void check_repo_name(std::string_view name) {
                 "write it as in graft-kernels/norm");
 }
 
+bool is_commit(std::string_view text) {
+  return text.size() == 40 && text.find_first_not_of("0123456789abcdef") == text.npos;
+}
+
+std::optional<Revision> find_revision(const Refs& refs, const std::string& name) {
+  for (const auto* group : {&refs.tags, &refs.branches})
+    if (auto it = group->find(name); it != group->end()) return Revision{it->first, it->second};
+  if (is_commit(name)) return Revision{name, name};
+  return std::nullopt;
+}
+
+std::string label(const RepoId& repo) {
+  return (repo.kind == RepoKind::kernel ? "kernel repo " : "model repo ") + repo.name;
+}
+
 void check_inside(std::string_view path) {
   auto refuse = [&](const char* why) {
     throw Error(ErrorCode::invalid_argument, "path \"" + std::string(path.substr(0, path.find('\0'))) + "\"",
@@ -37,6 +52,7 @@ void check_inside(std::string_view path) {
   if (path.empty()) return;
   if (path.find('\0') != path.npos) refuse("holds a NUL byte");
   if (path.find('\\') != path.npos) refuse("holds a backslash");
+  if (path.size() >= 2 && path[1] == ':' && is_name_byte(path[0])) refuse("begins with a drive letter");
   for (std::size_t begin = 0; begin <= path.size();) {
     std::size_t end = std::min(path.find('/', begin), path.size());
     std::string_view component = path.substr(begin, end - begin);

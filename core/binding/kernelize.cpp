@@ -108,6 +108,7 @@ void bind_layer(const Layer& layer, const std::string& reference, Kernels& kerne
     bound = std::make_unique<BoundKernel>(kernel, layer.slot->facts(device, dtype));
     report.state = LayerState::bound;
     report.reason = kernel.trust.state == "trusted" ? "" : kernel.trust.reason;
+    if (!kernel.note.empty()) report.reason += (report.reason.empty() ? "" : "; ") + kernel.note;
   } catch (const Error& error) {
     report.state = LayerState::fallback;
     report.reason = error.why() + (error.mend().empty() ? "" : " (" + error.mend() + ")");

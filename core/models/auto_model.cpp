@@ -7,6 +7,7 @@
 #include "cuda_runtime.h"
 #include "graft/checkpoint.h"
 #include "graft/error.h"
+#include "graft/fetch_model.h"
 #include "weights.h"
 
 namespace graft {
@@ -42,11 +43,11 @@ c10::Device parse_device(const std::string& text) {
               "use auto, cpu, cuda or cuda:N");
 }
 
-fs::path model_folder(const std::string& name) {
-  const fs::path folder(name);
-  if (fs::is_directory(folder)) return folder;
-  throw Error(ErrorCode::not_found, "model " + name, "there is no such folder",
-              "give a folder with config.json, model.safetensors and tokenizer.json");
+HubOptions hub_options(const FromPretrainedOptions& options) {
+  HubOptions hub = HubOptions::from_environment();
+  if (options.token) hub.token = *options.token;
+  if (!options.cache_dir.empty()) hub.cache_dir = fs::absolute(options.cache_dir);
+  return hub;
 }
 
 }  // namespace
@@ -55,7 +56,7 @@ std::shared_ptr<PreTrainedModel> AutoModelForCausalLM::from_pretrained(const std
                                                                        const FromPretrainedOptions& options) {
   const auto dtype = parse_dtype(options.dtype);
   const c10::Device device = parse_device(options.device_map);
-  const fs::path folder = model_folder(name);
+  const fs::path folder = fetch_model(name, options.revision, hub_options(options)).folder;
   const ModelConfig config = load_model_config(folder / "config.json");
   if (config.hidden_act != "silu") {
     throw Error(ErrorCode::unsupported, "model " + name, "its hidden_act is '" + config.hidden_act + "'",

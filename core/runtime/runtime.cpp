@@ -1,30 +1,30 @@
 #include "graft/runtime.h"
 
-#include <cstdlib>
 #include <map>
 #include <mutex>
 #include <set>
 
 #include "graft/error.h"
+#include "graft/find_commit.h"
 #include "graft/host_platform.h"
 #include "local_package.h"
 #include "plugin_loader.h"
-#include "revision.h"
 #include "variant_digest.h"
 
 namespace graft {
 namespace fs = std::filesystem;
 namespace {
 
-constexpr const char* kDefaultEndpoint = "https://huggingface.co";
 constexpr std::string_view kFirstParty = "graft-kernels/";
+constexpr std::string_view kBuild = "build/";
 
-RuntimeOptions with_defaults(RuntimeOptions options) {
-  if (options.endpoint.empty()) {
-    const char* set = std::getenv("HF_ENDPOINT");
-    options.endpoint = set && *set ? set : kDefaultEndpoint;
-  }
-  return options;
+/// The environment's, where `options` does not say otherwise.
+HubOptions hub_options(const RuntimeOptions& options) {
+  HubOptions hub = HubOptions::from_environment();
+  if (!options.endpoint.empty()) hub.endpoint = options.endpoint;
+  if (options.token) hub.token = *options.token;
+  if (!options.cache_dir.empty()) hub.cache_dir = hub.kernels_cache_dir = fs::absolute(options.cache_dir);
+  return hub;
 }
 
 HostPlatform host_for(const std::string& device) {
@@ -33,11 +33,10 @@ HostPlatform host_for(const std::string& device) {
 }
 
 /// The variants of a commit: the folders below build/ that hold files.
-std::vector<std::string> list_variants(Hub& hub, const RepoId& repo, const std::string& commit) {
-  constexpr std::string_view kBuild = "build/";
+std::vector<std::string> variants_of(const std::vector<HubFile>& files) {
   std::set<std::string> names;
-  for (const HubFile& file : hub.list(repo, commit, "build"))
-    if (std::size_t slash = file.path.find('/', kBuild.size()); slash != file.path.npos)
+  for (const HubFile& file : files)
+    if (std::size_t slash = file.path.find('/', kBuild.size()); file.path.starts_with(kBuild) && slash != file.path.npos)
       names.insert(file.path.substr(kBuild.size(), slash - kBuild.size()));
   return {names.begin(), names.end()};
 }
@@ -105,9 +104,10 @@ Package Runtime::State::load_from_hub(Runtime& runtime, const KernelRef& ref, co
                 "if you trust it with your process, set allow_all_kernels (graft run --allow-all-kernels)");
 
   LocatedPackage found = locate_in_hub(runtime, ref, load);
-  if (found.folder.empty()) no_variant_fits(ref.repo + "@" + found.revision, found.variants, load.device);
+  if (found.variants.chosen.empty())
+    no_variant_fits(ref.repo + "@" + found.revision, found.variants, load.device);
 
-  VerifiedVariant verified = verify_variant(found.folder);
+  VerifiedVariant verified = verify_variant(runtime.fetch(found, load));
   decide_digest(verified, trust);
 
   auto plugin = load_plugin(std::move(verified.library), ref.repo);
@@ -119,19 +119,25 @@ Package Runtime::State::load_from_hub(Runtime& runtime, const KernelRef& ref, co
           plugin->digest(),
           trust,
           found.variants.trace,
+          found.note,
           plugin};
 }
 
 LocatedPackage Runtime::State::locate_in_hub(Runtime& runtime, const KernelRef& ref,
                                              const LoadOptions& load) {
-  RepoId repo{RepoKind::kernel, ref.repo};
-  std::shared_ptr<Hub> hub = runtime.hub_for(ref.repo);
-  ResolvedRevision revision = resolve_revision(hub->refs(repo), ref.revision, ref.repo);
-  VariantChoice variants =
-      resolve_variant(list_variants(*hub, repo, revision.commit), host_for(load.device), load.device);
-  fs::path folder;
-  if (!variants.chosen.empty()) folder = hub->fetch(repo, revision.commit, "build/" + variants.chosen);
-  return {ref.repo, revision.name, revision.commit, std::move(variants), folder};
+  FoundCommit found = find_kernel(*runtime.hub_for(ref.repo), ref.repo, ref.revision);
+  VariantChoice variants = resolve_variant(variants_of(found.files), host_for(load.device), load.device);
+  std::erase_if(found.files, [&](const HubFile& file) {
+    return variants.chosen.empty() || !file.path.starts_with(std::string(kBuild) + variants.chosen + "/");
+  });
+  return {.repo = ref.repo,
+          .revision = found.revision.name,
+          .commit = found.revision.commit,
+          .variants = std::move(variants),
+          .note = found.note,
+          .kind = found.repo.kind,
+          .files = std::move(found.files),
+          .folder = {}};
 }
 
 Package Runtime::State::load_local(const KernelRef& ref, const LoadOptions& load) {
@@ -147,23 +153,34 @@ Package Runtime::State::load_local(const KernelRef& ref, const LoadOptions& load
   TrustDecision trust{true, "local",         "", "local path", "a path on this machine, named by its user",
                       "",   library.digest()};
   auto plugin = load_plugin(std::move(library), ref.local.string());
-  return {ref,   ref.local.string(),   "",    "", found.variant, plugin->digest(),
-          trust, found.variants.trace, plugin};
+  return {ref,   ref.local.string(),   "", "",    found.variant, plugin->digest(),
+          trust, found.variants.trace, "", plugin};
 }
 
 LocatedPackage Runtime::locate(const KernelRef& ref, const LoadOptions& options) try {
   if (!ref.is_local()) return state_->locate_in_hub(*this, ref, options);
   LocalPackage found = find_local_package(ref.local, host_for(options.device), options.device);
-  return {ref.local.string(), "", "", found.variants, found.library.parent_path()};
+  return {.repo = ref.local.string(),
+          .variants = found.variants,
+          .note = {},
+          .files = {},
+          .folder = found.library.parent_path()};
 } catch (const fs::filesystem_error& e) {
   throw io_error(ref, e);
+}
+
+fs::path Runtime::fetch(const LocatedPackage& found, const LoadOptions& options) {
+  if (!found.folder.empty() || found.variants.chosen.empty()) return found.folder;
+  return hub_for(found.repo)->fetch({found.kind, found.repo}, {found.revision, found.commit}, found.files,
+                                    {.stop = options.stop}) /
+         kBuild / found.variants.chosen;
 }
 
 std::shared_ptr<Hub> Runtime::hub_for(const std::string& repo) {
   if (repo.starts_with(kFirstParty))
     if (auto embedded = embedded_hub(); embedded && embedded->has({RepoKind::kernel, repo})) return embedded;
   std::lock_guard lock(state_->mutex);
-  if (!state_->endpoint) state_->endpoint = open_hub(state_->options.endpoint);
+  if (!state_->endpoint) state_->endpoint = open_hub(hub_options(state_->options));
   return state_->endpoint;
 }
 
@@ -182,7 +199,7 @@ const RuntimeOptions& Runtime::options() const {
 }
 
 Runtime::Runtime(RuntimeOptions options) : state_(std::make_unique<State>()) {
-  state_->options = with_defaults(std::move(options));
+  state_->options = std::move(options);
 }
 
 Runtime::~Runtime() = default;

@@ -13,11 +13,12 @@ TrustDecision verify_kernel(Runtime& runtime, const KernelRef& ref, const LoadOp
     if (!decision.accepted) return decision;
   }
   LocatedPackage found = runtime.locate(ref, options);
-  if (found.folder.empty())
+  const std::filesystem::path folder = runtime.fetch(found, options);
+  if (folder.empty())
     throw Error(ErrorCode::unsupported, "kernel " + ref.str(),
                 "no variant fits: " + found.variants.why_none(), "name the device: --device cuda");
   try {
-    decide_digest(verify_variant(found.folder), decision);
+    decide_digest(verify_variant(folder), decision);
   } catch (const Error& e) {
     if (e.code() != ErrorCode::corrupt) throw;
     decision.accepted = false;

@@ -100,7 +100,7 @@ TEST_F(CliTest, FailsWithTheReasonAndTheMend) {
   EXPECT_NE(missing.out.find("tags: v1.0.0"), std::string::npos);
   Result as_json = graft("info graft-kernels/norm@v7 --json");
   EXPECT_EQ(as_json.exit, 1);
-  EXPECT_EQ(json::parse(as_json.out)["error"]["code"], "not_found");
+  EXPECT_EQ(json::parse(as_json.out)["error"]["code"], "revision_not_found");
 }
 
 TEST_F(CliTest, FailsToRunAModelThatIsNotThere) {

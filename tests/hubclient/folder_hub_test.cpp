@@ -64,20 +64,28 @@ TEST_F(FolderHubTest, ListsFilesBelowAPrefixWithSizes) {
 }
 
 TEST_F(FolderHubTest, FetchesAFolderInPlace) {
-  EXPECT_EQ(open()->fetch(kNorm, kCommit, "build/v"), tree() / "build/v");
-  EXPECT_EQ(code_of([&] { open()->fetch(kNorm, kCommit, "build/w"); }), ErrorCode::not_found);
+  EXPECT_EQ(open()->fetch(kNorm, {"main", kCommit}, open()->list(kNorm, kCommit, "build/v")), tree());
+  EXPECT_EQ(code_of([&] { open()->fetch(kNorm, {"main", kCommit}, {{"build/w"}}); }), ErrorCode::not_found);
+}
+
+TEST_F(FolderHubTest, GivesOneFileOfABranchATagOrACommit) {
+  for (std::string revision : {"main", "feature/x", "v1.0.0", kCommit.c_str()})
+    EXPECT_EQ(open()->file(kNorm, revision, "README.md"), tree() / "README.md") << revision;
+  EXPECT_EQ(open()->info(kNorm, "v1.0.0").commit, kCommit);
+  EXPECT_EQ(code_of([&] { open()->file(kNorm, "v7", "README.md"); }), ErrorCode::revision_not_found);
+  EXPECT_EQ(code_of([&] { open()->file(kNorm, "main", "no"); }), ErrorCode::not_found);
 }
 
 TEST_F(FolderHubTest, NamesAMissingRepoAndCommit) {
   EXPECT_FALSE(open()->has({RepoKind::kernel, "org/other"}));
   EXPECT_EQ(code_of([&] { open()->refs({RepoKind::kernel, "org/other"}); }), ErrorCode::not_found);
-  EXPECT_EQ(code_of([&] { open()->list(kNorm, std::string(40, 'b'), ""); }), ErrorCode::not_found);
+  EXPECT_EQ(code_of([&] { open()->list(kNorm, std::string(40, 'b'), ""); }), ErrorCode::revision_not_found);
   EXPECT_EQ(code_of([&] { open()->list(kNorm, "v1.0.0", ""); }), ErrorCode::invalid_argument);
 }
 
 TEST_F(FolderHubTest, RefusesPathsThatLeaveTheRepo) {
   write_file(folder_.path() / "kernels/org/secret", "s");
-  EXPECT_EQ(code_of([&] { open()->fetch(kNorm, kCommit, "../.."); }), ErrorCode::invalid_argument);
+  EXPECT_EQ(code_of([&] { open()->fetch(kNorm, {"main", kCommit}, {{"../../secret"}}); }), ErrorCode::invalid_argument);
   EXPECT_EQ(code_of([&] { open()->list(kNorm, kCommit, "/etc"); }), ErrorCode::invalid_argument);
   EXPECT_EQ(code_of([&] { open()->refs({RepoKind::kernel, "../org"}); }), ErrorCode::invalid_argument);
 }
@@ -87,7 +95,7 @@ TEST_F(FolderHubTest, RefusesLinksThatLeadOut) {
   EXPECT_EQ(code_of([&] { open()->list(kNorm, kCommit, "build"); }), ErrorCode::corrupt);
   fs::remove(tree() / "build/v/link.so");
   fs::create_directory_symlink("/etc", tree() / "build/w");
-  EXPECT_EQ(code_of([&] { open()->fetch(kNorm, kCommit, "build/w"); }), ErrorCode::corrupt);
+  EXPECT_EQ(code_of([&] { open()->fetch(kNorm, {"main", kCommit}, {{"build/w/hostname"}}); }), ErrorCode::corrupt);
   EXPECT_EQ(code_of([&] { open()->list(kNorm, kCommit, "build"); }), ErrorCode::corrupt);
 }
 
@@ -109,13 +117,13 @@ TEST_F(FolderHubTest, TakesAWorkingCopyAsOneCommitNamedByItsContent) {
   Refs before = open()->refs(mine);
   std::string commit = before.branches.at("main");
   EXPECT_EQ(commit.size(), 40u);
-  EXPECT_EQ(open()->fetch(mine, commit, "build/v"), copy / "build/v");
+  EXPECT_EQ(open()->file(mine, "main", "build/v/norm.so"), copy / "build/v/norm.so");
 
   write_file(copy / ".git/config", "more history");
   EXPECT_EQ(open()->refs(mine).branches.at("main"), commit);
   write_file(copy / "build/v/norm.so", "rebuilt");
   EXPECT_NE(open()->refs(mine).branches.at("main"), commit);
-  EXPECT_EQ(code_of([&] { open()->fetch(mine, commit, "build/v"); }), ErrorCode::not_found);
+  EXPECT_EQ(code_of([&] { open()->fetch(mine, {"main", commit}, {}); }), ErrorCode::revision_not_found);
 }
 
 TEST_F(FolderHubTest, SeesNothingInARepoThatIsBeingPackedForTheFirstTime) {
@@ -128,7 +136,9 @@ TEST_F(FolderHubTest, SeesNothingInARepoThatIsBeingPackedForTheFirstTime) {
 TEST(OpenHub, NamesWhatItCannotOpen) {
   EXPECT_EQ(code_of([] { open_hub("file:///no/such/folder"); }), ErrorCode::not_found);
   EXPECT_EQ(code_of([] { open_hub("file://relative"); }), ErrorCode::invalid_argument);
-  EXPECT_EQ(code_of([] { open_hub("https://example.com"); }), ErrorCode::unsupported);
+  EXPECT_EQ(code_of([] { open_hub("ftp://example.com"); }), ErrorCode::invalid_argument);
+  EXPECT_EQ(code_of([] { open_hub("example.com"); }), ErrorCode::invalid_argument);
+  EXPECT_EQ(open_hub("https://example.com/")->endpoint(), "https://example.com");
 }
 
 TEST(ContentCommit, DependsOnNamesAndBytesAlone) {

@@ -1,11 +1,14 @@
 // Bad input: one clear error that names the thing and the mend.
+#include <ATen/ops/equal.h>
 #include <gtest/gtest.h>
 
 #include <fstream>
 
+#include "fixtures.h"
 #include "golden.h"
 #include "graft/auto_model.h"
 #include "graft/error.h"
+#include "hub_server.h"
 
 namespace graft {
 namespace {
@@ -43,6 +46,24 @@ class FromPretrained : public ::testing::Test {
 TEST_F(FromPretrained, AFolderThatIsNotThere) {
   fs::remove_all(folder_);
   refused(ErrorCode::not_found, {folder_.string(), "config.json"});
+}
+
+TEST_F(FromPretrained, AModelOfAHubByItsName) {
+  test::TempFolder hub, cache;
+  fs::create_directories(hub.path() / "models/org");
+  fs::copy(folder_, hub.path() / "models/org/tiny-llama", fs::copy_options::recursive);
+  HubServer server({.root = hub.path(), .token = "secret", .private_repos = {"org/tiny-llama"}});
+  test::ScopedEnv endpoint("HF_ENDPOINT", server.endpoint().c_str());
+  const FromPretrainedOptions options{.token = "secret", .cache_dir = cache.path()};
+  const auto model = AutoModelForCausalLM::from_pretrained("org/tiny-llama", options);
+  const at::Tensor prompt = testing::ids({1, 2, 3});
+  const auto same = AutoModelForCausalLM::from_pretrained(folder_.string());
+  EXPECT_TRUE(at::equal(model->generate(prompt, {.max_new_tokens = 4}), same->generate(prompt, {.max_new_tokens = 4})));
+  server.reset_counters();
+  AutoModelForCausalLM::from_pretrained("org/tiny-llama", options);
+  EXPECT_EQ(server.counters().resolve, 0u);  // cached
+  EXPECT_THROW(AutoModelForCausalLM::from_pretrained("org/tiny-llama", {.token = "", .cache_dir = hub.path() / "none"}),
+               Error);
 }
 
 TEST_F(FromPretrained, AnUnknownModelTypeNamesTheSupportedOnes) {

@@ -33,7 +33,7 @@ TEST(Revision, ListsWhatThereIsWhenItFindsNothing) {
     try {
       resolve_revision(refs, revision, "org/r");
     } catch (const Error& e) {
-      EXPECT_EQ(e.code(), ErrorCode::not_found);
+      EXPECT_EQ(e.code(), ErrorCode::revision_not_found);
       return e.mend();
     }
     return std::string("found");

@@ -79,8 +79,8 @@ TEST_F(RuntimeTest, StaysWithWhatItResolvedForItsLife) {
 
 TEST_F(RuntimeTest, NamesWhatIsMissing) {
   EXPECT_NE(refusal("graft-kernels/other").find("not_found: is not in the hub"), std::string::npos);
-  EXPECT_EQ(refusal("graft-kernels/norm@v7"), "not_found: has no tag, branch or commit v7");
-  EXPECT_EQ(refusal("graft-kernels/norm@>=7"), "not_found: has no version in >=7");
+  EXPECT_EQ(refusal("graft-kernels/norm@v7"), "revision_not_found: has no tag, branch or commit v7");
+  EXPECT_EQ(refusal("graft-kernels/norm@>=7"), "revision_not_found: has no version in >=7");
   EXPECT_EQ(refusal("graft-kernels/norm:Nope"), "not_found: the plugin has no such entry");
 }
 
@@ -216,7 +216,8 @@ TEST_F(RuntimeTest, LocatesWithoutLoading) {
   LocatedPackage found = runtime().locate(KernelRef::parse("stranger/norm"));
   EXPECT_EQ(found.revision, "v1.0.0");
   EXPECT_EQ(found.variants.chosen, test::host_variant());
-  EXPECT_TRUE(fs::is_directory(found.folder));
+  EXPECT_EQ(found.files.size(), 2u);  // the library and metadata.json
+  EXPECT_TRUE(fs::is_directory(runtime().fetch(found)));
 }
 
 TEST_F(RuntimeTest, VerifiesPolicyAndDigestsWithoutLoading) {

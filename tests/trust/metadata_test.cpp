@@ -33,9 +33,9 @@ TEST(Metadata, MayHaveNoDigest) {
 }
 
 TEST(Metadata, RefusesAKeyThatComesTwice) {
-  EXPECT_EQ(why(R"({"name": "a", "name": "b"})"), "corrupt: has the key \"name\" twice");
+  EXPECT_EQ(why(R"({"name": "a", "name": "b"})"), "corrupt: duplicate key \"name\"");
   EXPECT_EQ(why(R"({"digest": {"algorithm": "sha256", "files": {"a": "x", "a": "y"}}})"),
-            "corrupt: has the key \"a\" twice");
+            "corrupt: duplicate key \"a\"");
 }
 
 TEST(Metadata, TakesTheSameKeyInDifferentObjects) {

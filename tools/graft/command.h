@@ -20,10 +20,12 @@ struct CommandLine {
 
 // Each adds its subcommand, with options, help and example, to `app`.
 void add_completion(CLI::App& app, CommandLine& line);
+void add_download(CLI::App& app, CommandLine& line);
 void add_info(CLI::App& app, CommandLine& line);
 void add_ls(CLI::App& app, CommandLine& line);
 void add_pack(CLI::App& app, CommandLine& line);
 void add_run(CLI::App& app, CommandLine& line);
+void add_serve(CLI::App& app, CommandLine& line);
 void add_tokenize(CLI::App& app, CommandLine& line);
 void add_verify(CLI::App& app, CommandLine& line);
 

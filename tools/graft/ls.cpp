@@ -73,7 +73,7 @@ int list(bool json) {
   Runtime& runtime = Runtime::shared();
   std::vector<std::shared_ptr<Hub>> hubs;
   if (auto embedded = runtime.embedded_hub()) hubs.push_back(embedded);
-  const std::string& endpoint = runtime.options().endpoint;
+  const std::string endpoint = HubOptions::from_environment().endpoint;
   if (endpoint.starts_with("file://")) {
     auto hub = open_hub(endpoint);
     if (hubs.empty() || hubs.front()->endpoint() != hub->endpoint()) hubs.push_back(hub);

@@ -49,9 +49,11 @@ int run(int argc, char** argv) {
   CommandLine line;
   add_run(app, line);
   add_info(app, line);
+  add_download(app, line);
   add_ls(app, line);
   add_verify(app, line);
   add_pack(app, line);
+  add_serve(app, line);
   add_tokenize(app, line);
   add_completion(app, line);
   try {

@@ -1,10 +1,8 @@
 // graft run: parses its options here; the work is done by libgraft_commands.so, which links LibTorch and is
 // opened only now.
-#include <boost/dll/shared_library.hpp>
-
 #include "command.h"
 #include "graft/error.h"
-#include "graft/install.h"
+#include "part.h"
 #include "run_options.h"
 
 namespace graft {
@@ -20,17 +18,8 @@ std::pair<std::string, std::string> parse_mapping(const std::string& text) {
 }
 
 int run(const RunOptions& options) {
-  namespace dll = boost::dll;
-  auto path = library_folder() / "libgraft_commands.so";
-  static dll::shared_library commands;  // LibTorch is never unloaded
-  try {
-    commands.load(path, dll::load_mode::rtld_now | dll::load_mode::rtld_global);
-  } catch (const std::exception& e) {
-    throw Error(ErrorCode::not_found, "graft run",
-                std::string("its part with LibTorch cannot be opened: ") + e.what(),
-                "build Graft with GRAFT_WITH_TORCH=ON");
-  }
-  return commands.get<int(const RunOptions*)>(kGraftCommandRun)(&options);
+  return open_part<int(const RunOptions*)>("libgraft_commands.so", kGraftCommandRun, "graft run",
+                                           "build Graft with GRAFT_WITH_TORCH=ON")(&options);
 }
 
 }  // namespace

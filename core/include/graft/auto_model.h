@@ -1,6 +1,7 @@
 // AutoModelForCausalLM: a model from its name or folder, with kernels bound if asked.
 #pragma once
 
+#include <filesystem>
 #include <memory>
 #include <optional>
 #include <string>
@@ -19,13 +20,18 @@ struct FromPretrainedOptions {
   bool use_fallback = true;
   std::string device_map = "cpu";  // "cpu", "cuda", "cuda:1", "auto" (the first GPU if there is one)
   std::string dtype = "auto";      // "auto" (the checkpoint's), "float32", "bfloat16", "float16"
+  // Of the model's repo, where its name is one on a Hub:
+  std::string revision = "main";                     // a branch, tag or commit
+  std::optional<std::string> token = std::nullopt;   // none given: HF_TOKEN and its like, see hub_options.h
+  std::filesystem::path cache_dir = {};              // empty: as huggingface_hub finds it
 };
 
 class AutoModelForCausalLM {
  public:
-  /// `name`: a folder in the Hugging Face format (config.json, *.safetensors). The model is in eval mode, its weights
+  /// `name`: a folder in the Hugging Face format (config.json, *.safetensors), or "org/name" on the Hub, fetched if it
+  /// is not cached (fetch_model.h; a bar on a terminal shows how far it is). The model is in eval mode, its weights
   /// mapped from the file where the dtype allows. Throws Error: not_found, corrupt, unsupported (model_type, dtype,
-  /// device), and with use_fallback = false the first kernel's error.
+  /// device), those of the Hub (hub.h), and with use_fallback = false the first kernel's error.
   static std::shared_ptr<PreTrainedModel> from_pretrained(const std::string& name,
                                                           const FromPretrainedOptions& options = {});
 };

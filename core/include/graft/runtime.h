@@ -3,6 +3,8 @@
 
 #include <filesystem>
 #include <memory>
+#include <optional>
+#include <stop_token>
 #include <string>
 #include <vector>
 
@@ -25,6 +27,7 @@ struct Package {
   std::string digest;    // "sha256:<hex>" of the library
   TrustDecision trust;
   std::vector<VariantTrace> variants;  // all of the repo's, in order of preference
+  std::string note;  // what to know about it: that it comes from the cache because the Hub is out of reach
   std::shared_ptr<const LoadedPlugin> plugin;
 };
 
@@ -34,22 +37,27 @@ struct Kernel : Package {
 
 struct RuntimeOptions {
   std::string endpoint = {};                // empty: HF_ENDPOINT, else https://huggingface.co
+  std::optional<std::string> token = {};    // none given: HF_TOKEN and its like, see hub_options.h
   std::filesystem::path embedded_hub = {};  // asked first for graft-kernels/…; empty: find_embedded_hub()
   Policy policy = {};
-  std::filesystem::path cache_dir = {};  // of Hubs over the network; empty: as huggingface_hub finds it
+  std::filesystem::path cache_dir = {};  // of Hubs over HTTP; empty: as huggingface_hub finds it
 };
 
 struct LoadOptions {
   std::string device = "cpu";      // "cpu", "cuda", "cuda:1", "rocm", "metal", "xpu"
   bool allow_all_kernels = false;  // also publishers that the policy does not name; never a wrong digest
   bool use_local_kernel = true;    // whether a path may be loaded
+  std::stop_token stop = {};       // ends a download with Error(cancelled)
 };
 
-/// A package found and fetched, not loaded.
+/// A package that was found: nothing of it is loaded, nothing but its list of files fetched.
 struct LocatedPackage {
-  std::string repo, revision, commit;  // as in Package
-  VariantChoice variants;
-  std::filesystem::path folder;  // the chosen variant's; empty if none fits
+  std::string repo = {}, revision = {}, commit = {};  // as in Package
+  VariantChoice variants = {};
+  std::string note = {};                // as in Package
+  RepoKind kind = RepoKind::kernel;     // where it was found
+  std::vector<HubFile> files = {};      // of the chosen variant; none if none fits, or for a path
+  std::filesystem::path folder = {};    // of a path: the variant's
 };
 
 /// Thread-safe. A kernel of a repo is resolved once and stays what it was for the life of the Runtime; a
@@ -70,8 +78,11 @@ class Runtime {
   /// As load, without choosing an entry.
   Package load_package(const KernelRef& ref, const LoadOptions& options = {});
 
-  /// Resolves revision and variant and fetches, loads nothing. No variant that fits is no error here.
+  /// Resolves revision and variant. No variant that fits is no error here.
   LocatedPackage locate(const KernelRef& ref, const LoadOptions& options = {});
+
+  /// The chosen variant's folder, its files fetched if they are not here; empty if none fits.
+  std::filesystem::path fetch(const LocatedPackage& located, const LoadOptions& options = {});
 
   /// The Hub that holds `repo`: the embedded one for graft-kernels/… if it has it, else the endpoint's.
   std::shared_ptr<Hub> hub_for(const std::string& repo);

@@ -9,9 +9,6 @@
 namespace graft {
 namespace {
 
-constexpr const char* single_file = "model.safetensors";
-constexpr const char* index_file = "model.safetensors.index.json";
-
 // An index comes from the Hub: a shard's name must not reach out of the folder.
 bool is_plain_shard_name(const std::string& name) {
   return name.ends_with(".safetensors") && !name.starts_with('.') &&
@@ -34,6 +31,12 @@ std::map<std::string, std::vector<std::string>> read_index(const std::filesystem
 
 }  // namespace
 
+std::vector<std::string> shards_of(const std::filesystem::path& index) {
+  std::vector<std::string> names;
+  for (const auto& [shard, tensors] : read_index(index)) names.push_back(shard);
+  return names;
+}
+
 std::shared_ptr<const Checkpoint> open_checkpoint(const std::filesystem::path& folder,
                                                   SafetensorsFile::Access access) {
   std::shared_ptr<Checkpoint> checkpoint(new Checkpoint);
@@ -44,23 +47,23 @@ std::shared_ptr<const Checkpoint> open_checkpoint(const std::filesystem::path& f
   };
 
   std::error_code error;
-  if (std::filesystem::exists(folder / single_file, error)) {
-    const SafetensorsFile& file = add(single_file);
+  if (std::filesystem::exists(folder / kSingleFile, error)) {
+    const SafetensorsFile& file = add(kSingleFile);
     checkpoint->names_ = file.names();
     for (const std::string& name : file.names()) checkpoint->files_by_tensor_.emplace(name, &file);
     return checkpoint;
   }
-  if (!std::filesystem::exists(folder / index_file, error)) {
+  if (!std::filesystem::exists(folder / kIndexFile, error)) {
     throw Error(ErrorCode::not_found, folder.string(),
-                std::string("holds neither ") + single_file + " nor " + index_file,
+                std::string("holds neither ") + kSingleFile + " nor " + kIndexFile,
                 "give the folder of a model in safetensors format");
   }
-  for (const auto& [shard, tensors] : read_index(folder / index_file)) {
+  for (const auto& [shard, tensors] : read_index(folder / kIndexFile)) {
     const SafetensorsFile& file = add(shard);
     for (const std::string& tensor : tensors) {
       if (!file.contains(tensor)) {
         throw Error(ErrorCode::corrupt, "tensor \"" + tensor + '"',
-                    "missing from " + file.path().string() + ", where " + index_file + " says it is",
+                    "missing from " + file.path().string() + ", where " + kIndexFile + " says it is",
                     "download the model again");
       }
       checkpoint->files_by_tensor_.emplace(tensor, &file);

@@ -14,6 +14,7 @@
 #include "graft/auto_model.h"
 #include "graft/chat_template.h"
 #include "graft/error.h"
+#include "graft/fetch_model.h"
 #include "graft/stream_decoder.h"
 #include "graft/tokenizer.h"
 
@@ -114,10 +115,12 @@ std::string speed(const Answer& answer) {
 
 int run(const RunOptions& options) {
   const bool compare = options.kernels == "compare", kernels = options.kernels != "off";
-  const std::filesystem::path folder(options.model);
+  const FetchedModel fetched = fetch_model(options.model);
+  const std::filesystem::path& folder = fetched.folder;
+  if (!fetched.note.empty()) std::cerr << "note: model " << options.model << " is " << fetched.note << "\n";
   const auto start = Clock::now();
   const auto model =
-      AutoModelForCausalLM::from_pretrained(options.model, {.device_map = options.device, .dtype = options.dtype});
+      AutoModelForCausalLM::from_pretrained(folder.string(), {.device_map = options.device, .dtype = options.dtype});
   const Tokenizer tokenizer = Tokenizer::from_file(folder / "tokenizer.json");
   const std::vector<int64_t> prompt = encode(tokenizer, folder, options.prompt);
   const double load_seconds = std::chrono::duration<double>(Clock::now() - start).count();

@@ -38,6 +38,12 @@ class Checkpoint {
   std::unordered_map<std::string, const SafetensorsFile*> files_by_tensor_;
 };
 
+inline constexpr const char* kSingleFile = "model.safetensors";
+inline constexpr const char* kIndexFile = "model.safetensors.index.json";
+
+/// The shards that an index names, sorted. Errors as open_checkpoint's.
+std::vector<std::string> shards_of(const std::filesystem::path& index);
+
 /// model.safetensors if it is there, else the index. The index's weight_map decides which tensors exist; one
 /// that its shard lacks is an error, one that it does not list is left out. Errors: not_found (folder, both
 /// files, a shard), corrupt (index, a tensor missing from its shard, a shard named by anything but a plain

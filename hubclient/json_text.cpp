@@ -47,7 +47,7 @@ std::optional<std::string> read_text_if_there(const std::filesystem::path& path)
   return read_text(path);
 }
 
-Json parse_object(std::string_view text, const std::string& source, DuplicateKeys duplicates) {
+Json parse_json(std::string_view text, const std::string& source, DuplicateKeys duplicates) {
   const auto fail = [&](const std::string& why) { throw Error(ErrorCode::corrupt, source, why, redownload); };
   std::vector<std::unordered_set<std::string>> keys;
   const auto check = [&](int depth, Json::parse_event_t event, Json& parsed) {
@@ -70,7 +70,12 @@ Json parse_object(std::string_view text, const std::string& source, DuplicateKey
   } catch (const Json::exception& error) {
     fail(std::string("not valid JSON: ") + error.what());
   }
-  if (!json.is_object()) fail("not a JSON object");
+  return json;
+}
+
+Json parse_object(std::string_view text, const std::string& source, DuplicateKeys duplicates) {
+  Json json = parse_json(text, source, duplicates);
+  if (!json.is_object()) throw Error(ErrorCode::corrupt, source, "not a JSON object", redownload);
   return json;
 }
 

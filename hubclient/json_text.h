@@ -1,4 +1,4 @@
-// JSON as it comes from a stranger's file: read whole, parsed within bounds, with errors that name the file.
+// JSON as it comes from a stranger, in a file or over a network: read whole, parsed within bounds, with errors that name the file.
 #pragma once
 
 #include <cstddef>
@@ -22,8 +22,12 @@ std::string read_text(const std::filesystem::path& path, std::size_t limit = std
 /// nullopt if there is no such file; the other errors are read_text's.
 std::optional<std::string> read_text_if_there(const std::filesystem::path& path);
 
-/// The JSON object in `text`. Errors: corrupt (malformed, not UTF-8, not an object, nested deeper than 64,
-/// duplicate keys if refused), naming `source`.
+/// The JSON in `text`. Errors: corrupt (malformed, not UTF-8, nested deeper than 64, duplicate keys if refused),
+/// naming `source`.
+Json parse_json(std::string_view text, const std::string& source,
+                DuplicateKeys duplicates = DuplicateKeys::last_wins);
+
+/// parse_json, of which anything but an object is an error too (corrupt).
 Json parse_object(std::string_view text, const std::string& source,
                   DuplicateKeys duplicates = DuplicateKeys::last_wins);
 

@@ -1,0 +1,43 @@
+// Ctrl-C as a request to stop, for work that then leaves things in order.
+#pragma once
+
+#include <csignal>
+#include <stop_token>
+#include <thread>
+
+namespace graft {
+
+/// While it lives, SIGINT and SIGTERM stop() the work instead of ending the process; a second one ends it. Made before
+/// other threads are, which inherit that these signals are not theirs.
+class Interrupt {
+ public:
+  Interrupt() {
+    sigemptyset(&signals_);
+    for (int signal : {SIGINT, SIGTERM}) sigaddset(&signals_, signal);
+    pthread_sigmask(SIG_BLOCK, &signals_, &before_);
+    waiter_ = std::jthread([this](std::stop_token done) {
+      const timespec poll{0, 100'000'000};
+      while (!done.stop_requested()) {
+        if (sigtimedwait(&signals_, nullptr, &poll) < 0) continue;
+        if (source_.stop_requested()) std::_Exit(kExit);
+        source_.request_stop();
+      }
+    });
+  }
+  ~Interrupt() {
+    waiter_ = {};
+    pthread_sigmask(SIG_SETMASK, &before_, nullptr);
+  }
+  Interrupt(const Interrupt&) = delete;
+
+  std::stop_token token() const { return source_.get_token(); }
+
+  static constexpr int kExit = 130;  // as of a program that SIGINT ended
+
+ private:
+  sigset_t signals_{}, before_{};
+  std::stop_source source_;
+  std::jthread waiter_;
+};
+
+}  // namespace graft
