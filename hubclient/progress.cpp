@@ -7,6 +7,7 @@
 #include <cmath>
 #include <cstdio>
 #include <memory>
+#include <mutex>
 
 namespace graft {
 namespace {
@@ -52,6 +53,7 @@ std::size_t terminal_columns() {
 class Bar {
  public:
   void show(const Progress& progress) {
+    std::lock_guard lock(mutex_);  // two fetches may share the terminal
     Clock::time_point now = Clock::now();
     if (!started_) {
       start_ = now;
@@ -61,7 +63,7 @@ class Bar {
     double seconds = std::chrono::duration<double>(now - start_).count();
     if (progress.done) {
       if (drawn_) std::fputs("\r\033[K", stderr);
-      *this = Bar();
+      started_ = drawn_ = false;
     } else if (seconds >= 0.5) {
       double speed = static_cast<double>(progress.bytes - std::min(progress.bytes, first_bytes_)) / seconds;
       std::fprintf(stderr, "\r%s\033[K", render_progress(progress, speed, terminal_columns() - 1).c_str());
@@ -71,6 +73,7 @@ class Bar {
   }
 
  private:
+  std::mutex mutex_;
   Clock::time_point start_{};
   std::uint64_t first_bytes_ = 0;
   bool started_ = false, drawn_ = false;

@@ -4,23 +4,16 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <random>
 #include <vector>
 
 #include "os_error.h"
+#include "scratch_name.h"
 
 namespace graft {
 namespace fs = std::filesystem;
 namespace {
 
 constexpr std::uint64_t kFlushEvery = 32 << 20;  // bytes after which the disk is set to work
-
-std::string random_name() {
-  std::random_device random;
-  char text[9];
-  std::snprintf(text, sizeof text, "%08x", static_cast<unsigned>(random()));
-  return text;
-}
 
 Hasher hasher_for(const HubFile& file) {
   if (!file.sha256.empty()) return Hasher("sha256");
@@ -62,7 +55,7 @@ std::string git_sha1(const fs::path& path) {
 BlobWriter::BlobWriter(const fs::path& blob, const HubFile& file, bool shared)
     : blob_(blob), file_(file), shared_(shared) {
   partial_ = blob;
-  partial_ += shared ? ".incomplete" : "." + random_name() + ".incomplete";
+  partial_ += shared ? ".incomplete" : "." + scratch_name() + ".incomplete";
   fd_ = open(partial_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666);
   if (fd_ < 0) throw_os_error(partial_, "cannot be opened");
   begin_hash();

@@ -7,13 +7,13 @@
 #include <algorithm>
 #include <fstream>
 #include <iterator>
-#include <random>
 
 #include "../hub_json.h"
 #include "../json_text.h"
 #include "blob_writer.h"
 #include "graft/tree.h"
 #include "os_error.h"
+#include "scratch_name.h"
 
 namespace graft {
 namespace fs = std::filesystem;
@@ -39,10 +39,10 @@ void make_folder(const fs::path& folder) {
 /// trees/ never see the file on its way.
 void write_whole(const fs::path& file, std::string_view text, const fs::path& scratch) {
   make_folder(file.parent_path());
-  std::string beside = (scratch / ".graft-XXXXXX").string();
-  int fd = mkostemp(beside.data(), O_CLOEXEC);
+  fs::path beside = scratch / (".graft-" + scratch_name());
+  int fd = open(beside.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
   if (fd < 0) throw_os_error(scratch, "cannot be written");
-  bool written = write(fd, text.data(), text.size()) == static_cast<ssize_t>(text.size()) && fchmod(fd, 0644) == 0;
+  bool written = write(fd, text.data(), text.size()) == static_cast<ssize_t>(text.size());
   int number = errno;
   close(fd);
   if (written && rename(beside.c_str(), file.c_str()) == 0) return;
@@ -125,7 +125,7 @@ fs::path RepoCache::lock(const std::string& etag) const {
 void RepoCache::make_folders() const {
   make_folder(folder_ / "blobs");
   std::error_code error;
-  if (fs::path tag = root_ / "CACHEDIR.TAG"; !fs::exists(tag, error)) std::ofstream(tag) << kCacheTag;
+  if (fs::path tag = root_ / "CACHEDIR.TAG"; !fs::exists(tag, error)) write_whole(tag, kCacheTag, folder_);
 }
 
 void RepoCache::check_space(std::uint64_t bytes) const {
@@ -155,9 +155,11 @@ std::map<std::string, std::string> RepoCache::refs() const {
   return refs;
 }
 
-void RepoCache::write_ref(const std::string& name, const std::string& commit) const {
+void RepoCache::write_ref(const std::string& name, const std::string& commit) const try {
   if (name == commit || ref(name) == commit) return;
   write_whole(folder_ / "refs" / name, commit, folder_);
+} catch (const Error&) {
+  // The cache may be one to read alone: what is asked for is there nevertheless.
 }
 
 std::optional<std::vector<HubFile>> RepoCache::tree(const std::string& commit) const try {
@@ -169,9 +171,11 @@ std::optional<std::vector<HubFile>> RepoCache::tree(const std::string& commit) c
   return std::nullopt;  // of another version, or broken: it is asked for again
 }
 
-void RepoCache::write_tree(const std::string& commit, const std::vector<HubFile>& files) const {
+void RepoCache::write_tree(const std::string& commit, const std::vector<HubFile>& files) const try {
   make_folder(folder_);
   write_whole(folder_ / "trees" / (commit + ".json"), format_tree_cache(files), folder_);
+} catch (const Error&) {
+  // It is asked for again, then.
 }
 
 std::vector<HubFile> RepoCache::files_here(const std::string& commit) const {

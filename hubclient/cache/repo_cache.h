@@ -39,11 +39,14 @@ class RepoCache {
 
   std::optional<std::string> ref(const std::string& name) const;
   std::map<std::string, std::string> refs() const;
-  void write_ref(const std::string& name, const std::string& commit) const;
 
-  /// nullopt if it is not kept, or not readable as one.
-  std::optional<std::vector<HubFile>> tree(const std::string& commit) const;
+  // What is not written for want of permission or space is no failure: it is asked for again.
+  void write_ref(const std::string& name, const std::string& commit) const;
   void write_tree(const std::string& commit, const std::vector<HubFile>& files) const;
+  void remember_missing(const std::string& commit, const std::string& path) const;
+
+  /// A commit's listing; nullopt if it is not kept, or not readable as one.
+  std::optional<std::vector<HubFile>> tree(const std::string& commit) const;
 
   /// The files that the snapshot holds, sorted by path, for a cache without a listing: of an older
   /// huggingface_hub, or of a part of the commit. Hashes are the links' own; copies are hashed.
@@ -62,7 +65,6 @@ class RepoCache {
   void link(const std::string& commit, const HubFile& file) const;
 
   bool known_missing(const std::string& commit, const std::string& path) const;
-  void remember_missing(const std::string& commit, const std::string& path) const;
 
  private:
   std::filesystem::path root_, folder_;

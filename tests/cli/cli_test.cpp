@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "fixtures.h"
+#include "hub_server.h"
 
 namespace graft {
 namespace {
@@ -41,7 +42,7 @@ class CliTest : public testing::Test {
 TEST_F(CliTest, ExplainsItselfWithExamples) {
   Result help = graft("--help");
   EXPECT_EQ(help.exit, 0);
-  for (const char* command : {"run", "info", "ls", "verify", "pack", "tokenize", "completion"}) {
+  for (const char* command : {"run", "info", "download", "ls", "verify", "pack", "serve", "tokenize", "completion"}) {
     EXPECT_NE(help.out.find(command), std::string::npos) << command;
     Result one = graft(std::string(command) + " --help");
     EXPECT_EQ(one.exit, 0) << command;
@@ -141,6 +142,51 @@ TEST_F(CliTest, PacksAndFindsWhatItPacked) {
   EXPECT_EQ(json::parse(graft(pack).out)["changed"], false);
   Result info = graft("info graft-kernels/packed --json");
   EXPECT_EQ(json::parse(info.out)["commit"], json::parse(first.out)["commit"]);
+}
+
+TEST_F(CliTest, DownloadsFromAHubOverHttp) {
+  HubServer server({.root = hub_.path()});
+  test::TempFolder cache;
+  test::ScopedEnv endpoint("HF_ENDPOINT", server.endpoint().c_str()), kernels("KERNELS_CACHE", nullptr),
+      folder("HF_HUB_CACHE", cache.path().c_str());
+  Result first = graft("download stranger/norm --json");
+  ASSERT_EQ(first.exit, 0) << first.out;
+  json done = json::parse(first.out);
+  EXPECT_EQ(done["repo_type"], "kernel");
+  EXPECT_EQ(done["revision"], "v1.0.0");
+  EXPECT_EQ(done["files"].size(), 2u);
+  EXPECT_GT(done["bytes_downloaded"], 0);
+  std::string variant = done["folder"].get<std::string>() + "/build/" + test::host_variant();
+  EXPECT_TRUE(std::filesystem::exists(variant + "/kernel.so"));
+  EXPECT_EQ(json::parse(graft("download stranger/norm --json").out)["bytes_downloaded"], 0);
+
+  Result some = graft("download stranger/norm@v1.0.0 '*/metadata.json' --json");
+  EXPECT_EQ(json::parse(some.out)["files"].size(), 1u);
+  EXPECT_EQ(graft("download stranger/norm '*/nothing'").exit, 1);
+  EXPECT_EQ(graft("download stranger/norm:Entry").exit, 2);
+  EXPECT_EQ(graft("download stranger/norm --device cuda").exit, 1);
+
+  server.stop();
+  Result cached = graft("download stranger/norm --json");
+  EXPECT_EQ(cached.exit, 0);
+  EXPECT_NE(json::parse(cached.out)["note"], "");
+  Result offline = graft("download stranger/other --json");
+  EXPECT_EQ(offline.exit, 1);
+  EXPECT_EQ(json::parse(offline.out)["error"]["code"], "offline");
+}
+
+TEST_F(CliTest, LoadsAKernelOfAHubOverHttp) {
+  hub_.add("kernels-community/norm", "v2.0.0", test::fixture("good_v3"));
+  HubServer server({.root = hub_.path()});
+  test::TempFolder cache;
+  test::ScopedEnv endpoint("HF_ENDPOINT", server.endpoint().c_str()), kernels("KERNELS_CACHE", cache.path().c_str());
+  Result info = graft("info kernels-community/norm --json");
+  EXPECT_EQ(info.exit, 0) << info.out;
+  EXPECT_EQ(json::parse(info.out)["entries"][0]["name"], "TestRMSNorm");
+  EXPECT_EQ(graft("verify kernels-community/norm").exit, 0);
+  server.reset_counters();
+  EXPECT_EQ(graft("info stranger/norm").exit, 1);  // looked at, not fetched
+  EXPECT_EQ(server.counters().resolve, 0u);
 }
 
 TEST_F(CliTest, TokenizesAText) {
