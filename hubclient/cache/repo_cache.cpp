@@ -225,6 +225,7 @@ void RepoCache::link(const std::string& commit, const HubFile& file) const {
       if (symlink(target.c_str(), pointer.c_str()) == 0 || has(commit, file)) return;
     }
   }
+  if (has(commit, file)) return;  // renaming one name of these bytes to another would leave both
   // No links here: a second name for the same bytes, or a copy of them.
   fs::path real = fs::canonical(source, error);
   if (error) throw_os_error(source, "cannot be read", error.value());

@@ -9,6 +9,7 @@ import support
 import cache
 import libtorch
 import model
+import peers
 import system
 from errors import SetupError
 
@@ -37,7 +38,7 @@ class Options(support.WithCache):
 
     def test_parts_run_in_their_order_whatever_the_order_of_the_words(self):
         self.assertEqual(setup.options(["--only", "model", "--only", "system"]), (False, [system, model]))
-        self.assertEqual(setup.options([]), (False, [system, libtorch, model]))
+        self.assertEqual(setup.options([]), (False, [system, libtorch, model, peers]))
 
     def test_wrong_words_are_wrong_usage(self):
         for words, named in ((["--only"], "None"), (["--only", "torch"], "torch"), (["--instal"], "--instal")):

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <csignal>
+#include <cstdlib>
 #include <stop_token>
 #include <thread>
 
@@ -13,19 +14,18 @@ class Interrupt {
  public:
   Interrupt() {
     sigemptyset(&signals_);
-    for (int signal : {SIGINT, SIGTERM}) sigaddset(&signals_, signal);
+    for (int signal : {SIGINT, SIGTERM, kDone}) sigaddset(&signals_, signal);
     pthread_sigmask(SIG_BLOCK, &signals_, &before_);
-    waiter_ = std::jthread([this](std::stop_token done) {
-      const timespec poll{0, 100'000'000};
-      while (!done.stop_requested()) {
-        if (sigtimedwait(&signals_, nullptr, &poll) < 0) continue;
+    waiter_ = std::thread([this] {
+      for (int signal; sigwait(&signals_, &signal) == 0 && signal != kDone;) {
         if (source_.stop_requested()) std::_Exit(kExit);
         source_.request_stop();
       }
     });
   }
   ~Interrupt() {
-    waiter_ = {};
+    pthread_kill(waiter_.native_handle(), kDone);
+    waiter_.join();
     pthread_sigmask(SIG_SETMASK, &before_, nullptr);
   }
   Interrupt(const Interrupt&) = delete;
@@ -35,9 +35,11 @@ class Interrupt {
   static constexpr int kExit = 130;  // as of a program that SIGINT ended
 
  private:
+  static constexpr int kDone = SIGUSR2;  // to the waiting thread alone
+
   sigset_t signals_{}, before_{};
   std::stop_source source_;
-  std::jthread waiter_;
+  std::thread waiter_;
 };
 
 }  // namespace graft

@@ -1,9 +1,10 @@
-"""Sets up what Graft's build, demo and tests need and this machine lacks: system packages, LibTorch 2.11, a small model.
+"""Sets up what Graft's build, demo and tests need and this machine lacks: system packages, LibTorch 2.11, a small
+model, and the Python clients of the Hub that Graft is tested against.
 
 Usage: python3 tools/setup [--no-install] [--only PART]…
 
   --no-install   only print what is missing and the commands that would install it; exit 2 if anything is
-  --only PART    system, libtorch or model; can be given more than once; all of them if not given
+  --only PART    system, libtorch, model or peers; can be given more than once; all of them if not given
 
 Examples:
   python3 tools/setup                     everything; the second time it returns at once
@@ -20,10 +21,11 @@ import sys
 
 import libtorch
 import model
+import peers
 import system
 from errors import SetupError
 
-PARTS = [system, libtorch, model]  # in this order: pip comes with the first, the others need it
+PARTS = [system, libtorch, model, peers]  # in this order: pip comes with the first, the others need it
 
 
 def options(arguments):

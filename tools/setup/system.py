@@ -43,6 +43,7 @@ NEEDS = [
     Need("libpcre2-dev", header="pcre2.h"),
     Need("libutf8proc-dev", header="utf8proc.h"),
     Need("libssl-dev", header="openssl/ssl.h"),
+    Need("openssl", program="openssl"),  # makes the tests' certificates
     Need("libcurl4-openssl-dev", header="curl/curl.h"),
     Need("libcpp-httplib-dev", header="httplib.h"),
     Need("libgtest-dev", header="gtest/gtest.h"),
