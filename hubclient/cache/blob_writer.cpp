@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <future>
 #include <vector>
 
 #include "os_error.h"
@@ -13,6 +14,7 @@ namespace graft {
 namespace fs = std::filesystem;
 namespace {
 
+constexpr std::size_t kTwoCores = 1 << 20;         // bytes that are worth a thread: hashed and written at once
 constexpr std::uint64_t kFlushEvery = 32 << 20;  // bytes after which the disk is set to work
 
 Hasher hasher_for(const HubFile& file) {
@@ -78,18 +80,28 @@ void BlobWriter::append(std::string_view bytes) {
     throw Error(ErrorCode::corrupt, "file " + file_.path,
                 "is longer than the " + std::to_string(file_.size) + " bytes that the Hub's listing gives",
                 "try again; if it stays, report it to the repo's owner");
-  hasher_->update(bytes);
+  if (bytes.size() >= kTwoCores) {
+    std::future<void> writing = std::async(std::launch::async, [&] { write_all(bytes); });
+    hasher_->update(bytes);
+    writing.get();
+  } else {
+    hasher_->update(bytes);
+    write_all(bytes);
+  }
+  if (written_ - flushed_ >= kFlushEvery) {
+    // So that the sync at the end finds little left to wait for.
+    sync_file_range(fd_, static_cast<off_t>(flushed_), static_cast<off_t>(written_ - flushed_), SYNC_FILE_RANGE_WRITE);
+    flushed_ = written_;
+  }
+}
+
+void BlobWriter::write_all(std::string_view bytes) {
   while (!bytes.empty()) {
     ssize_t put = write(fd_, bytes.data(), bytes.size());
     if (put < 0 && errno == EINTR) continue;
     if (put < 0) throw_os_error(partial_, "cannot be written");
     bytes.remove_prefix(static_cast<std::size_t>(put));
     written_ += static_cast<std::uint64_t>(put);
-  }
-  if (written_ - flushed_ >= kFlushEvery) {
-    // So that the sync at the end finds little left to wait for.
-    sync_file_range(fd_, static_cast<off_t>(flushed_), static_cast<off_t>(written_ - flushed_), SYNC_FILE_RANGE_WRITE);
-    flushed_ = written_;
   }
 }
 

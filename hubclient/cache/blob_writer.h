@@ -39,6 +39,7 @@ class BlobWriter {
  private:
   void begin_hash();
   void rehash();
+  void write_all(std::string_view bytes);
   void remove();
 
   std::filesystem::path blob_, partial_;

@@ -16,7 +16,7 @@
 namespace graft {
 
 /// One fetch's work, in the thread that calls and in others that end with run(). Memory: at most four parts of
-/// 8 MiB, however large a file is.
+/// 4 MiB, however large a file is.
 class Download {
  public:
   Download(HttpClient& client, const HubOptions& options, const RepoId& repo, const std::string& commit,

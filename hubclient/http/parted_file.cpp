@@ -8,7 +8,7 @@
 namespace graft {
 namespace {
 
-constexpr std::uint64_t kPart = 8 << 20;  // bytes
+constexpr std::uint64_t kPart = 4 << 20;  // bytes; four of them stay in the processor's cache until they are hashed and written
 constexpr std::size_t kPartsAtOnce = 4;
 
 }  // namespace

@@ -17,7 +17,7 @@
 namespace graft {
 
 /// Parts are asked for by four threads and written in their order by the one that calls, so that what is on the
-/// disk is a beginning of the file at any moment. Memory: four parts of 8 MiB.
+/// disk is a beginning of the file at any moment. Memory: four parts of 4 MiB.
 class PartedFile {
  public:
   /// `url`: the Hub's, which may redirect to where the file lies. `what` begins messages. `received` is told

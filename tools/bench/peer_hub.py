@@ -1,4 +1,5 @@
-"""The peer's side of tools/bench/hub: snapshot_download, timed from inside, twice. Prints one JSON line."""
+"""The peer's side of tools/bench/hub: snapshot_download, timed from inside: `peer_hub.py ORG/NAME REVISION CALLS`. JSON as
+hub_bench's, with the folder."""
 
 import json
 import sys
@@ -6,10 +7,10 @@ import time
 
 from huggingface_hub import snapshot_download
 
-repo, revision = sys.argv[1:]
+repo, revision, calls = sys.argv[1:]
 seconds = []
-for _ in range(2):  # the second call finds everything cached, and what the first one had to set up in the process
+for _ in range(int(calls)):
     start = time.perf_counter()
     folder = snapshot_download(repo, revision=revision)
     seconds.append(time.perf_counter() - start)
-print(json.dumps({"seconds": seconds[0], "again_seconds": seconds[1], "folder": folder}))
+print(json.dumps({"all_seconds": seconds, "seconds": seconds[0], "folder": folder}))

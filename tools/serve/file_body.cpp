@@ -13,7 +13,7 @@
 namespace graft::server {
 namespace {
 
-constexpr std::uint64_t kPiece = 1 << 20;
+constexpr std::uint64_t kPiece = 256 << 10;  // bytes; small enough to stay in the cache between reading and sending
 
 }  // namespace
 
