@@ -1,28 +1,14 @@
-#include <gtest/gtest.h>
-
-#include "fixtures.h"
-#include "graft/error.h"
-#include "graft/hub.h"
+#include "hub_fixture.h"
 
 namespace graft {
 namespace {
 
 namespace fs = std::filesystem;
+using test::code_of;
 using test::write_file;
 
 const std::string kCommit(40, 'a');
 const RepoId kNorm{RepoKind::kernel, "org/norm"};
-
-template <class F>
-ErrorCode code_of(F&& function) {
-  try {
-    function();
-  } catch (const Error& e) {
-    return e.code();
-  }
-  ADD_FAILURE() << "nothing was thrown";
-  return ErrorCode::internal;
-}
 
 class FolderHubTest : public testing::Test {
  protected:
