@@ -112,7 +112,7 @@ HubOptions HubOptions::from_environment() {
   options.shared_blobs = !is_true({"HF_HUB_DISABLE_SHARED_BLOBS"}) && !is_true({"HF_HUB_DISABLE_XET"});
   options.metadata_timeout = seconds_variable("HF_HUB_ETAG_TIMEOUT", options.metadata_timeout);
   options.download_timeout = seconds_variable("HF_HUB_DOWNLOAD_TIMEOUT", options.download_timeout);
-  options.ca_file = path_variable({"REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE"}, {});
+  options.ca_file = path_variable({"SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"}, {});
   options.ca_folder = path_variable({"SSL_CERT_DIR"}, {});
   if (isatty(STDERR_FILENO) && !is_true({"HF_HUB_DISABLE_PROGRESS_BARS"})) options.progress = terminal_progress();
   return options;

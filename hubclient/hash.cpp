@@ -62,6 +62,18 @@ std::string to_base64(const std::vector<unsigned char>& bytes) {
   return text;
 }
 
+std::optional<std::string> from_base64(std::string_view text) {
+  if (text.size() % 4 != 0) return std::nullopt;
+  std::string bytes(text.size() / 4 * 3, '\0');
+  int size = EVP_DecodeBlock(reinterpret_cast<unsigned char*>(bytes.data()),
+                             reinterpret_cast<const unsigned char*>(text.data()), static_cast<int>(text.size()));
+  if (size < 0) return std::nullopt;
+  bytes.resize(bytes.size() - (text.ends_with("==") ? 2 : text.ends_with("=") ? 1 : 0));
+  // OpenSSL takes blanks around it, padding within and bits that stand for nothing: one text alone is right.
+  if (to_base64({bytes.begin(), bytes.end()}) != text) return std::nullopt;
+  return bytes;
+}
+
 std::vector<unsigned char> hash_file(const std::filesystem::path& file, std::string_view algorithm) {
   std::ifstream in(file, std::ios::binary);
   if (!in || !std::filesystem::is_regular_file(file))

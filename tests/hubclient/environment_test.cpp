@@ -112,12 +112,12 @@ TEST_F(EnvironmentTest, ReadsTimeoutsInSeconds) {
 }
 
 TEST_F(EnvironmentTest, FindsCertificatesByTheUsualVariables) {
-  set("SSL_CERT_FILE", "/a.pem");
-  set("SSL_CERT_DIR", "/certs");
-  EXPECT_EQ(read().ca_file, "/a.pem");
-  EXPECT_EQ(read().ca_folder, "/certs");
   set("REQUESTS_CA_BUNDLE", "/b.pem");
+  set("SSL_CERT_DIR", "/certs");
   EXPECT_EQ(read().ca_file, "/b.pem");
+  EXPECT_EQ(read().ca_folder, "/certs");
+  set("SSL_CERT_FILE", "/a.pem");
+  EXPECT_EQ(read().ca_file, "/a.pem");
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -33,6 +34,9 @@ class Hasher {
 /// Lower-case hex digits; base64 with padding, on one line.
 std::string to_hex(const std::vector<unsigned char>& bytes);
 std::string to_base64(const std::vector<unsigned char>& bytes);
+
+/// The bytes of canonical base64 (RFC 4648, with padding, no blanks, no stray bits); nullopt for anything else.
+std::optional<std::string> from_base64(std::string_view text);
 
 /// The hash of a regular file's bytes. Throws Error(io).
 std::vector<unsigned char> hash_file(const std::filesystem::path& file, std::string_view algorithm);

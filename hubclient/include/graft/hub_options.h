@@ -30,8 +30,8 @@ struct HubOptions {
 
   int connections = 8;  // files, or parts of one, at once
 
-  // Certificates that a server's may be signed by, in PEM: REQUESTS_CA_BUNDLE, CURL_CA_BUNDLE or
-  // SSL_CERT_FILE, and SSL_CERT_DIR; empty: the system's.
+  // Certificates that a server's may be signed by, in PEM: SSL_CERT_FILE (which huggingface_hub
+  // reads), else REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE, and SSL_CERT_DIR; empty: the system's.
   std::filesystem::path ca_file = {}, ca_folder = {};
 
   /// Told how a fetch goes on. from_environment() sets a bar on standard error if that is a terminal and
