@@ -44,6 +44,7 @@ std::string BindReport::json() const {
     nlohmann::ordered_json row = {{"layer", l.layer},   {"module", l.module}, {"state", name(l.state)},
                                   {"repo", l.repo},     {"commit", l.commit}, {"variant", l.variant},
                                   {"entry", l.entry},   {"digest", l.digest}, {"trust", l.trust},
+                                  {"publisher", l.publisher}, {"signer", l.signer}, {"rule", l.rule},
                                   {"reason", l.reason}};
     if (!l.reference.empty()) row["reference"] = l.reference;
     if (!l.covered_by.empty()) row["covered_by"] = l.covered_by;
@@ -72,7 +73,8 @@ std::string BindReport::table() const {
                                       l.variant,
                                       // "sha256:" and the first digits tell one build from another
                                       shortened(l.digest, 7 + 12),
-                                      l.trust};
+                                      l.trust,
+                                      l.signer};
     std::string reason = l.reason;
     if (!covered.empty()) reason += (reason.empty() ? "" : "; ") + ("its work is done by " + covered);
     std::string key = reason;
@@ -83,7 +85,7 @@ std::string BindReport::table() const {
   }
 
   std::vector<std::vector<std::string>> lines = {
-      {"layer", "module", "state", "kernel", "commit", "variant", "digest", "trust"}};
+      {"layer", "module", "state", "kernel", "commit", "variant", "digest", "trust", "signer"}};
   for (Row& row : rows) {
     if (row.count > 1) row.cells[1] += " × " + std::to_string(row.count);
     for (std::string& cell : row.cells) {

@@ -81,6 +81,9 @@ void describe(const Kernel& kernel, LayerReport& report) {
   report.entry = kernel.entry->name;
   report.digest = kernel.digest;
   report.trust = kernel.trust.state;
+  report.publisher = kernel.trust.publisher;
+  report.signer = kernel.trust.signer;
+  report.rule = kernel.trust.rule;
 }
 
 void check_mode(const Kernel& kernel, std::optional<Mode> mode) {

@@ -1,167 +1,231 @@
 #include "elf_check.h"
 
-#include <elf.h>
+#include <gnu/libc-version.h>
 
-#include <cstdint>
-#include <cstring>
-#include <optional>
+#include <algorithm>
+#include <charconv>
+#include <compare>
 
+#include "elf_file.h"
 #include "graft/error.h"
-#include "graft/plugin.h"
 
 namespace graft {
 namespace {
 
-#if defined(__x86_64__)
-constexpr Elf64_Half kMachine = EM_X86_64;
-#elif defined(__aarch64__)
-constexpr Elf64_Half kMachine = EM_AARCH64;
-#else
-#error "Graft's loader knows x86-64 and AArch64"
-#endif
+constexpr std::string_view kGlibc = "GLIBC_";
 
-std::string machine_name(Elf64_Half machine) {
-  switch (machine) {
-    case EM_X86_64:
-      return "x86-64";
-    case EM_AARCH64:
-      return "AArch64";
-    case EM_386:
-      return "32-bit x86";
-    case EM_ARM:
-      return "32-bit ARM";
-    case EM_RISCV:
-      return "RISC-V";
-    case EM_PPC64:
-      return "POWER";
-    default:
-      return "machine " + std::to_string(machine);
+/// The numbers of "2.38"; empty for anything else, such as "ABI_DT_RELR".
+std::vector<unsigned> version_numbers(std::string_view text) {
+  std::vector<unsigned> numbers;
+  for (;;) {
+    unsigned number = 0;
+    auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+    if (error != std::errc()) return {};
+    numbers.push_back(number);
+    text.remove_prefix(static_cast<std::size_t>(end - text.data()));
+    if (text.empty()) return numbers;
+    if (text.front() != '.') return {};
+    text.remove_prefix(1);
   }
+}
+
+/// Names come from the file: shown cut short, and without bytes that a terminal would act on.
+std::string shown(std::string_view name) {
+  std::string text(name.substr(0, 200));
+  std::replace_if(
+      text.begin(), text.end(), [](char c) { return c < ' ' || c == 0x7f; }, '?');
+  return text;
 }
 
 class Checker {
  public:
-  Checker(std::string_view bytes, const std::string& file) : bytes_(bytes), file_(file) {}
+  Checker(std::string_view bytes, const std::string& file, const ElfRules& rules)
+      : file_(file), rules_(rules), elf_(bytes, file) {}
 
-  void run() {
-    check_header();
+  ElfReport run() {
     check_segments();
-    if (auto symbols = find_section(SHT_DYNSYM)) check_symbols(*symbols);
+    check_notes();
+    check_dynamic();
+    check_libraries();
+    check_versions();
+    check_symbols();
+    return std::move(report_);
   }
 
  private:
-  void check_header() {
-    if (!bytes_.starts_with(std::string_view(ELFMAG, SELFMAG))) refuse("is no ELF file" + looks_like());
-    header_ = at<Elf64_Ehdr>(0, "its header");
-    if (header_.e_ident[EI_CLASS] != ELFCLASS64) refuse("is no 64-bit ELF file");
-    if (header_.e_ident[EI_DATA] != ELFDATA2LSB)
-      refuse("is big-endian, for " + machine_name(__builtin_bswap16(header_.e_machine)));
-    if (header_.e_machine != kMachine)
-      throw Error(ErrorCode::unsupported, "library " + file_,
-                  "is for " + machine_name(header_.e_machine) + "; this CPU is " + machine_name(kMachine),
-                  "build it for this CPU");
-    if (header_.e_type != ET_DYN) refuse("is no shared object (link it with -shared)");
-  }
-
   void check_segments() {
-    if (header_.e_phnum == 0 || header_.e_phentsize != sizeof(Elf64_Phdr)) refuse("has no segments");
-    bool loads = false;
-    for (unsigned i = 0; i < header_.e_phnum; ++i) {
-      auto segment = at<Elf64_Phdr>(header_.e_phoff, "its segments", i);
-      if (segment.p_type != PT_LOAD) continue;
-      loads = true;
-      check_range(segment.p_offset, segment.p_filesz, "a segment");
+    bool stack = false;
+    for (const Elf64_Phdr& segment : elf_.segments()) {
+      if (segment.p_type == PT_GNU_STACK) {
+        stack = true;
+        if (segment.p_flags & PF_X) refuse("asks for an executable stack", "link it with -Wl,-z,noexecstack");
+      }
+      if (segment.p_type == PT_LOAD && (segment.p_flags & PF_W) && (segment.p_flags & PF_X))
+        refuse("has memory that can be written and executed", "link it without -Wl,-N or -Wl,--omagic");
     }
-    if (!loads) refuse("has nothing to load");
-    if (header_.e_shnum != 0) {
-      if (header_.e_shentsize != sizeof(Elf64_Shdr)) refuse("has malformed sections");
-      check_range(header_.e_shoff, std::uint64_t{header_.e_shnum} * sizeof(Elf64_Shdr),
-                  "its section headers");
+    if (!stack)
+      refuse("does not say that its stack needs no execution, which the linker takes for an executable one",
+             "link it with -Wl,-z,noexecstack");
+  }
+
+  /// The ABI tag, where there is one: operating system, and the kernel it needs at least.
+  void check_notes() {
+    for (const Elf64_Phdr& segment : elf_.segments()) {
+      if (segment.p_type != PT_NOTE) continue;
+      std::string_view notes = elf_.range(segment.p_offset, segment.p_filesz, "its notes");
+      std::uint64_t align = segment.p_align == 8 ? 8 : 4;
+      while (notes.size() >= sizeof(Elf64_Nhdr)) {
+        Elf64_Nhdr note;
+        std::memcpy(&note, notes.data(), sizeof note);
+        auto padded = [align](std::uint64_t size) { return (size + align - 1) / align * align; };
+        std::uint64_t begin = padded(sizeof note + std::uint64_t{note.n_namesz});
+        if (begin > notes.size() || note.n_descsz > notes.size() - begin) elf_.refuse("has malformed notes");
+        std::string_view owner = notes.substr(sizeof note, note.n_namesz);
+        if (owner == std::string_view("GNU\0", 4) && note.n_type == NT_GNU_ABI_TAG)
+          check_abi_tag(notes.substr(begin, note.n_descsz));
+        notes.remove_prefix(std::min<std::uint64_t>(padded(begin + note.n_descsz), notes.size()));
+      }
     }
   }
 
-  /// Nothing in a file stripped of its section headers: dlsym finds out later.
-  std::optional<Elf64_Shdr> find_section(Elf64_Word type) {
-    for (unsigned i = 0; i < header_.e_shnum; ++i) {
-      auto section = at<Elf64_Shdr>(header_.e_shoff, "its section headers", i);
-      if (section.sh_type == type) return section;
-    }
-    return std::nullopt;
+  void check_abi_tag(std::string_view tag) {
+    std::uint32_t system = 0;
+    if (tag.size() < sizeof system) elf_.refuse("has a malformed ABI note");
+    std::memcpy(&system, tag.data(), sizeof system);
+    if (system != ELF_NOTE_OS_LINUX)
+      throw Error(ErrorCode::unsupported, "library " + file_,
+                  "is for another operating system: its ABI note does not say Linux", "build it for Linux");
   }
 
-  void check_symbols(const Elf64_Shdr& symbols) {
-    check_range(symbols.sh_offset, symbols.sh_size, "its symbols");
-    if (symbols.sh_link >= header_.e_shnum) refuse("has symbols without names");
-    auto names = at<Elf64_Shdr>(header_.e_shoff, "its section headers", symbols.sh_link);
-    check_range(names.sh_offset, names.sh_size, "its symbols' names");
+  void check_dynamic() {
+    for (const Elf64_Dyn& entry : elf_.dynamic()) {
+      std::uint64_t value = entry.d_un.d_val;
+      switch (entry.d_tag) {
+        case DT_RPATH:
+        case DT_RUNPATH:
+          if (std::string_view path = elf_.name_at(value, "a run path"); !path.empty())
+            refuse("has the run path " + shown(path) +
+                       ": it would bring in libraries that were not checked; a variant is one object",
+                   "link what it needs into it, without -rpath (CMake: SKIP_BUILD_RPATH)");
+          break;
+        case DT_TEXTREL:
+          refuse_text_relocations();
+        case DT_FLAGS:
+          if (value & DF_TEXTREL) refuse_text_relocations();
+          break;
+        case DT_FLAGS_1:
+          if (value & DF_1_GLOBAL)
+            refuse("would make its symbols global (DF_1_GLOBAL)", "link it without -Wl,-z,global");
+          if (value & DF_1_NOOPEN) refuse("may not be opened by a program (DF_1_NOOPEN)", "");
+          if (value & DF_1_PIE) elf_.refuse("is no shared object (link it with -shared)");
+          break;
+        case DT_AUDIT:
+        case DT_DEPAUDIT:
+          refuse("names a library that would watch the linker (DT_AUDIT)", "link it without --audit");
+        case DT_FILTER:
+        case DT_AUXILIARY:
+          refuse("is a filter for another library (DT_FILTER)", "link it without -f and -F");
+        default:
+          break;
+      }
+    }
+  }
 
+  [[noreturn]] void refuse_text_relocations() {
+    refuse("has text relocations: its code would be made writable", "compile it with -fPIC");
+  }
+
+  void check_libraries() {
+    for (const Elf64_Dyn& entry : elf_.dynamic()) {
+      if (entry.d_tag != DT_NEEDED) continue;
+      std::string_view library = elf_.name_at(entry.d_un.d_val, "a library");
+      bool extra = std::find(rules_.extra_libraries.begin(), rules_.extra_libraries.end(), library) !=
+                   rules_.extra_libraries.end();
+      if (!extra && !is_allowed_library(library, rules_.family, rules_.device))
+        refuse("needs " + shown(library) + ", which is not among the libraries that a " + rules_.device +
+                   " plugin may need",
+               "link it into the plugin, statically; a variant is one object");
+    }
+  }
+
+  /// What the linker would say, too, but after it has opened the libraries; and for other versions than
+  /// glibc's it still does.
+  void check_versions() {
+    const Elf64_Dyn *table = elf_.find(DT_VERNEED), *count = elf_.find(DT_VERNEEDNUM);
+    if (!table || !count) return;
+    std::uint64_t need_at = table->d_un.d_ptr, versions = 0;
+    for (std::uint64_t i = 0; i < count->d_un.d_val; ++i) {
+      auto need = elf_.at_address<Elf64_Verneed>(need_at, "its versions");
+      std::uint64_t version_at = need_at + need.vn_aux;
+      for (unsigned j = 0; j < need.vn_cnt; ++j) {
+        auto version = elf_.at_address<Elf64_Vernaux>(version_at, "its versions");
+        if (++versions > kMaxVersions) elf_.refuse("has malformed versions");
+        check_version(elf_.name_at(version.vna_name, "a version"));
+        if (version.vna_next == 0) break;
+        version_at += version.vna_next;
+      }
+      if (need.vn_next == 0) break;
+      need_at += need.vn_next;
+    }
+  }
+
+  void check_version(std::string_view name) {
+    if (name == "GLIBC_PRIVATE")
+      return refuse_or_warn("uses glibc's private symbols, which bind it to one build of glibc",
+                            "use its public ones");
+    if (!name.starts_with(kGlibc)) return;
+    const std::string host = rules_.glibc.empty() ? gnu_get_libc_version() : rules_.glibc;
+    std::string_view wanted = name.substr(kGlibc.size());
+    if (version_numbers(wanted) > version_numbers(host))
+      throw Error(ErrorCode::unsupported, "library " + file_,
+                  "needs glibc " + shown(wanted) + "; this host has " + host,
+                  "get its build for an older system");
+  }
+
+  void check_symbols() {
     bool entry = false;
-    for (std::uint64_t i = 0; i < symbols.sh_size / sizeof(Elf64_Sym); ++i) {
-      auto symbol = at<Elf64_Sym>(symbols.sh_offset, "its symbols", i);
-      std::string_view name = name_at(names, symbol.st_name);
+    std::size_t index = 0;
+    for (const Elf64_Sym& symbol : elf_.symbols()) {
+      if (index++ == 0) continue;  // the first stands for "none"
+      std::string_view name = elf_.name_at(symbol.st_name, "a symbol");
       if (symbol.st_shndx == SHN_UNDEF) continue;
       if (ELF64_ST_BIND(symbol.st_info) == STB_GNU_UNIQUE)
-        throw Error(ErrorCode::plugin, "library " + file_,
-                    "has the GNU-unique symbol " + std::string(name) +
-                        ", by which two versions of a plugin in one process would share state",
-                    "build it with -fvisibility=hidden -fvisibility-inlines-hidden -fno-gnu-unique");
+        refuse_or_warn("has the GNU-unique symbol " + shown(name) +
+                           ", by which two versions of a plugin in one process would share state",
+                       "build it with -fvisibility=hidden -fvisibility-inlines-hidden -fno-gnu-unique");
       if (name != "graft_plugin_entry") continue;
       if (ELF64_ST_TYPE(symbol.st_info) != STT_OBJECT || symbol.st_size < sizeof(std::uint32_t))
-        throw Error(ErrorCode::plugin, "library " + file_, "its graft_plugin_entry is no graft_plugin struct",
-                    "define it as in graft/plugin.h: const graft_plugin graft_plugin_entry = {…}");
+        refuse("its graft_plugin_entry is no graft_plugin struct",
+               "define it as in graft/plugin.h: const graft_plugin graft_plugin_entry = {…}");
+      elf_.memory(symbol.st_value, sizeof(std::uint32_t), "its graft_plugin_entry");
       entry = true;
     }
     if (!entry)
-      throw Error(ErrorCode::plugin, "library " + file_, "does not export graft_plugin_entry",
-                  "it is no Graft plugin, or hides the symbol: define it with GRAFT_EXPORT");
+      refuse("does not export graft_plugin_entry",
+             "it is no Graft plugin, or hides the symbol: define it with GRAFT_EXPORT");
   }
 
-  std::string_view name_at(const Elf64_Shdr& names, std::uint64_t offset) {
-    if (offset >= names.sh_size) refuse("has a symbol whose name is outside the names");
-    std::string_view rest = bytes_.substr(names.sh_offset + offset, names.sh_size - offset);
-    return rest.substr(0, rest.find('\0'));
+  void refuse_or_warn(const std::string& why, const std::string& mend) {
+    if (rules_.family == ElfFamily::graft) refuse(why, mend);
+    if (report_.warnings.size() < kMaxWarnings) report_.warnings.push_back("it " + why);
   }
 
-  void check_range(std::uint64_t offset, std::uint64_t size, const char* what) {
-    if (offset > bytes_.size() || size > bytes_.size() - offset) refuse(truncated(what));
+  [[noreturn]] void refuse(const std::string& why, const std::string& mend) {
+    throw Error(ErrorCode::plugin, "library " + file_, why, mend);
   }
 
-  /// The `index`-th T of a table, copied: the file aligns nothing.
-  template <class T>
-  T at(std::uint64_t offset, const char* what, std::uint64_t index = 0) {
-    if (index > bytes_.size() / sizeof(T)) refuse(truncated(what));
-    check_range(offset, (index + 1) * sizeof(T), what);
-    T value;
-    std::memcpy(&value, bytes_.data() + offset + index * sizeof(T), sizeof(T));
-    return value;
-  }
-
-  std::string truncated(const char* what) {
-    return "is truncated: " + std::string(what) + " would lie beyond its " + std::to_string(bytes_.size()) +
-           " bytes";
-  }
-
-  std::string looks_like() {
-    if (bytes_.starts_with("version https://git-lfs")) return ": it is a Git LFS pointer";
-    if (bytes_.starts_with("<!DOCTYPE") || bytes_.starts_with("<html")) return ": it is a web page";
-    if (bytes_.starts_with("#!")) return ": it is a script";
-    if (bytes_.starts_with("!<arch>")) return ": it is a static library or linker archive";
-    return "";
-  }
-
-  [[noreturn]] void refuse(const std::string& why) {
-    throw Error(ErrorCode::corrupt, "library " + file_, why, "build or download it again");
-  }
-
-  std::string_view bytes_;
+  static constexpr std::uint64_t kMaxVersions = 4096;  // offsets of hostile tables could make them any number
+  static constexpr std::size_t kMaxWarnings = 8;  // a library of templates may have thousands of such symbols
   const std::string& file_;
-  Elf64_Ehdr header_{};
+  const ElfRules& rules_;
+  ElfFile elf_;
+  ElfReport report_;
 };
 
 }  // namespace
 
-void check_elf(std::string_view bytes, const std::string& file) {
-  Checker(bytes, file).run();
+ElfReport check_elf(std::string_view bytes, const std::string& file, const ElfRules& rules) {
+  return Checker(bytes, file, rules).run();
 }
 
 }  // namespace graft

@@ -1,27 +1,23 @@
 #include "plugin_loader.h"
 
-#include <boost/dll/shared_library.hpp>
 #include <map>
 #include <mutex>
 #include <optional>
-#include <vector>
 
-#include "check_plugin.h"
-#include "elf_check.h"
 #include "graft/error.h"
-#include "graft/plugin_call.h"
-#include "plugin_host.h"
-#include "shutdown.h"
+#include "graft/quarantine.h"
+#include "log.h"
+#include "open_plugin.h"
+#include "probe_memory.h"
 
 namespace graft {
 namespace {
 
-namespace dll = boost::dll;
-
-/// What became of one digest. Failures stay, too: init runs once per process.
+/// What became of one digest. A plugin's own failures stay, too: init runs once per process.
 struct Slot {
   std::mutex loading;
   std::shared_ptr<const LoadedPlugin> plugin;
+  ElfRules checked;  // which the plugin's bytes passed
   std::optional<Error> failure;
 };
 
@@ -34,69 +30,72 @@ std::shared_ptr<Slot> slot_of(const std::string& digest) {
   return slot;
 }
 
-/// The dynamic linker's sentence in Boost's message, "… (dlerror system message: SENTENCE): Bad file
-/// descriptor", without the descriptor's path, which says nothing to a user.
-std::string linker_message(std::string text, const std::string& path) {
-  constexpr std::string_view kBefore = "system message: ", kAfter = "): ";
-  if (std::size_t begin = text.find(kBefore); begin != text.npos) {
-    std::size_t end = text.rfind(kAfter);
-    text = text.substr(begin + kBefore.size(), end == text.npos ? end : end - begin - kBefore.size());
-  }
-  return text.starts_with(path + ": ") ? text.substr(path.size() + 2) : text;
+void preflight(const SealedCopy& library, const std::string& name, const ElfRules& rules) {
+  for (const std::string& warning : check_elf(library.bytes(), library.source(), rules).warnings)
+    log(LogLevel::warning, name, warning);
 }
 
-/// Graphs, autograd nodes and thread locals may point into a plugin, so it is never closed.
-void keep_loaded(const dll::shared_library& library) {
-  static auto& mutex = *new std::mutex;
-  static auto& all = *new std::vector<dll::shared_library>;
-  std::lock_guard lock(mutex);
-  all.push_back(library);
-}
-
-const graft_plugin& link(SealedCopy& library, const std::string& name) {
-  dll::shared_library shared;
-  try {
-    shared.load(library.path(), dll::load_mode::rtld_now | dll::load_mode::rtld_local);
-    library.keep_open();
-    keep_loaded(shared);
-  } catch (const std::exception& e) {
+void refuse_quarantined(const std::string& digest, const std::string& name) {
+  if (std::optional<QuarantinedDigest> found = find_quarantined(digest))
     throw Error(ErrorCode::plugin, "plugin " + name,
-                "cannot be linked: " + linker_message(e.what(), library.path()),
-                "install the library it misses, or link it into the plugin");
-  }
-  if (!shared.has("graft_plugin_entry"))
-    throw Error(ErrorCode::plugin, "plugin " + name, "does not export graft_plugin_entry",
-                "it is no Graft plugin, or hides the symbol: define it with GRAFT_EXPORT");
-  return shared.get<const graft_plugin>("graft_plugin_entry");
+                "is quarantined since " + found->when + ": " + found->reason,
+                "if that was an accident: graft quarantine lift " + digest);
 }
 
-std::shared_ptr<const LoadedPlugin> load_now(SealedCopy& library, const std::string& name) {
-  check_elf(library.bytes(), library.source());
-  const graft_plugin& plugin = link(library, name);
-  check_abi(plugin, name);
+/// The first load of a digest on this machine, in a process of its own. Errors: what the plugin itself
+/// returned there (also put into `failure`), plugin (it failed, and is quarantined from now on), and those of
+/// probe().
+void probe_once(const SealedCopy& library, const std::string& name, const LoadRules& rules,
+                std::optional<Error>& failure) {
+  if (has_passed_probe(library.digest())) return;
+  ProbeLock one_at_a_time(library.digest());  // other processes may be at it
+  if (has_passed_probe(library.digest())) return;
+  refuse_quarantined(library.digest(), name);
 
-  PluginHost& host = PluginHost::make(name);
-  if (plugin.init) {
-    graft_status status = call_plugin([&] { return plugin.init(&host.host); });
-    if (status != GRAFT_OK) throw_plugin_error(status, name, "init");
+  ProbeResult result = probe(library, name, {.device = rules.elf.device, .limits = rules.limits});
+  for (const std::string& note : result.notes) log(LogLevel::debug, name, "in its probe: " + note);
+  switch (result.state) {
+    case ProbeResult::State::passed:
+      remember_passed_probe(library.digest());
+      return;
+    case ProbeResult::State::refused:
+      failure = result.error;
+      throw Error(*result.error);
+    case ProbeResult::State::failed:
+      quarantine(library.digest(), name, result.reason);
+      throw Error(ErrorCode::plugin, "plugin " + name,
+                  "failed when it was tried in a process of its own: " + result.reason +
+                      "; it is quarantined from now on",
+                  "report it to the kernel's author; if it was an accident: graft quarantine lift " +
+                      library.digest());
   }
-  deinit_at_exit(plugin);
-  return std::make_shared<LoadedPlugin>(library.digest(), &plugin, host, check_entries(plugin, name));
 }
 
 }  // namespace
 
-std::shared_ptr<const LoadedPlugin> load_plugin(SealedCopy library, const std::string& name) {
+// Preflight → quarantine → probe → link, init, entries.
+std::shared_ptr<const LoadedPlugin> load_plugin(SealedCopy library, const std::string& name,
+                                                const LoadRules& rules) {
   std::shared_ptr<Slot> slot = slot_of(library.digest());
   std::lock_guard lock(slot->loading);
+  if (!slot->plugin || slot->checked != rules.elf) preflight(library, name, rules.elf);
   if (slot->failure) throw Error(*slot->failure);
   if (slot->plugin) return slot->plugin;
+
+  refuse_quarantined(library.digest(), name);
+  if (rules.probe) probe_once(library, name, rules, slot->failure);
   try {
-    return slot->plugin = load_now(library, name);
+    OpenedPlugin opened = open_plugin(library.path(), name, [&library](std::string_view step) {
+      if (step == "abi") library.keep_open();
+    });
+    slot->plugin = std::make_shared<LoadedPlugin>(library.digest(), opened.plugin, *opened.host,
+                                                  std::move(opened.entries));
   } catch (const Error& e) {
     slot->failure = e;
     throw;
   }
+  slot->checked = rules.elf;
+  return slot->plugin;
 }
 
 }  // namespace graft

@@ -2,8 +2,6 @@
 
 #include <stdlib.h>
 
-#include <fstream>
-#include <iterator>
 #include <nlohmann/json.hpp>
 #include <set>
 
@@ -12,8 +10,10 @@
 #include "graft/hub.h"
 #include "graft/tree.h"
 #include "graft/version.h"
+#include "keys/key_signature.h"
 #include "metadata.h"
 #include "variant_digest.h"
+#include "whole_file.h"
 
 namespace graft {
 namespace fs = std::filesystem;
@@ -42,24 +42,6 @@ class Staging {
   fs::path path_;
 };
 
-std::string read_text(const fs::path& file) {
-  std::ifstream in(file, std::ios::binary);
-  return {std::istreambuf_iterator<char>(in), {}};
-}
-
-/// Whole or not at all: written beside, then renamed.
-void write_text(const fs::path& file, const std::string& text) {
-  fs::create_directories(file.parent_path());
-  fs::path beside = file.parent_path() / ("." + file.filename().string() + ".new");
-  std::ofstream out(beside, std::ios::binary);
-  out << text;
-  out.close();
-  if (!out)
-    throw Error(ErrorCode::io, "file " + file.string(), "cannot be written",
-                "check permissions and disk space");
-  fs::rename(beside, file);
-}
-
 std::vector<std::string> find_variants(const fs::path& source) {
   std::vector<std::string> variants;
   if (fs::is_directory(source / "build"))
@@ -83,11 +65,19 @@ std::string backend_of(const std::string& variant) {
   return word.starts_with("cu") ? "cuda" : "";
 }
 
+/// What is there of signatures is over other bytes once metadata.json has changed.
+void sign_metadata(const fs::path& folder, const std::string& before, const PackOptions& options) {
+  const std::string metadata = read_whole(folder / "metadata.json");
+  if (metadata != before)
+    for (const char* stale : {"metadata.json.sigstore", kDsseFile, kPlainFile}) fs::remove(folder / stale);
+  if (!options.key.empty()) write_whole(folder / kDsseFile, sign_dsse(metadata, {read_whole(options.key)}));
+}
+
 void write_metadata(const fs::path& folder, const std::string& variant, const PackOptions& options) {
   ordered_json metadata = ordered_json::object();
   fs::path file = folder / "metadata.json";
   if (fs::exists(file)) {
-    std::string text = read_text(file);
+    std::string text = read_whole(file);
     parse_metadata(text);
     metadata = ordered_json::parse(text);
   }
@@ -108,7 +98,7 @@ void write_metadata(const fs::path& folder, const std::string& variant, const Pa
   for (const std::string& path : digest_files(folder))
     files[path] = to_base64(hash_file(folder / path, options.algorithm));
   metadata["digest"] = {{"algorithm", options.algorithm}, {"files", files}};
-  write_text(file, metadata.dump(2) + "\n");
+  write_whole(file, metadata.dump(2) + "\n");
 }
 
 void copy_tree(const fs::path& source, const fs::path& target) {
@@ -122,22 +112,22 @@ void copy_tree(const fs::path& source, const fs::path& target) {
 void prune(const fs::path& repo) {
   std::set<std::string> named;
   for (const HubFile& file : list_tree(repo / "refs", repo / "refs"))
-    named.insert(read_text(repo / "refs" / file.path).substr(0, 40));
+    named.insert(read_whole(repo / "refs" / file.path).substr(0, 40));
   for (const fs::directory_entry& commit : fs::directory_iterator(repo / "commits"))
     if (!named.contains(commit.path().filename().string())) fs::remove_all(commit.path());
 }
 
 /// Whether the ref changed.
 bool set_ref(const fs::path& file, const std::string& commit) {
-  if (fs::exists(file) && read_text(file).substr(0, 40) == commit) return false;
-  write_text(file, commit + "\n");
+  if (fs::exists(file) && read_whole(file).substr(0, 40) == commit) return false;
+  write_whole(file, commit + "\n");
   return true;
 }
 
 void check_tag_stays(const fs::path& file, const std::string& commit, const PackOptions& options) {
-  if (options.move_tag || !fs::exists(file) || read_text(file).substr(0, 40) == commit) return;
+  if (options.move_tag || !fs::exists(file) || read_whole(file).substr(0, 40) == commit) return;
   throw Error(ErrorCode::invalid_argument, "tag " + options.tag + " of " + options.repo,
-              "names commit " + read_text(file).substr(0, 40) + ", and the files are others now",
+              "names commit " + read_whole(file).substr(0, 40) + ", and the files are others now",
               "give the next version's tag, or --move-tag if nobody has this one yet");
 }
 
@@ -156,8 +146,15 @@ PackResult pack_repo(const PackOptions& options) try {
   fs::path tree = staging.path() / "tree";
   fs::create_directory(tree);
   copy_tree(options.source, tree);
-  for (const std::string& variant : result.variants)
-    write_metadata(tree / "build" / variant, variant, options);
+  if (!options.key.empty() && !fs::is_regular_file(options.key))
+    throw Error(ErrorCode::not_found, "key " + options.key.string(), "there is no such file",
+                "make one: graft sign --new-key FILE");
+  for (const std::string& variant : result.variants) {
+    fs::path folder = tree / "build" / variant;
+    const std::string before = read_whole(folder / "metadata.json");
+    write_metadata(folder, variant, options);
+    sign_metadata(folder, before, options);
+  }
 
   result.commit = content_commit(tree);
   fs::path tag = repo / "refs" / "tags" / options.tag;

@@ -4,11 +4,14 @@
 #include <mutex>
 #include <set>
 
+#include "admission.h"
 #include "graft/error.h"
 #include "graft/find_commit.h"
 #include "graft/host_platform.h"
+#include "graft/quarantine.h"
 #include "local_package.h"
 #include "plugin_loader.h"
+#include "seen_versions.h"
 #include "variant_digest.h"
 
 namespace graft {
@@ -48,6 +51,12 @@ std::vector<std::string> variants_of(const std::vector<HubFile>& files) {
               "build one for this host, or use another kernel or version");
 }
 
+/// What the preflight and the probe go by. A path without a variant's name is what Graft's own build made.
+LoadRules rules_for(const std::string& variant, const LoadOptions& load, const Policy& policy) {
+  bool own = variant.empty() || variant.starts_with("graft");
+  return {.elf = {.family = own ? ElfFamily::graft : ElfFamily::other, .device = load.device}, .probe = policy.probe};
+}
+
 /// Permissions, broken disks and looping links, wherever a folder is looked into.
 Error io_error(const KernelRef& ref, const fs::filesystem_error& e) {
   return {ErrorCode::io, "kernel " + ref.str(), e.path1().string() + ": " + e.code().message(),
@@ -59,11 +68,12 @@ Error io_error(const KernelRef& ref, const fs::filesystem_error& e) {
 struct Runtime::State {
   RuntimeOptions options;
   std::mutex mutex;  // guards what follows
+  std::optional<Policy> policy;
   std::shared_ptr<Hub> embedded, endpoint;
   std::map<std::string, Package> loaded;  // by reference without entry, device and the switch
 
   Package load_from_hub(Runtime& runtime, const KernelRef& ref, const LoadOptions& load);
-  Package load_local(const KernelRef& ref, const LoadOptions& load);
+  Package load_local(Runtime& runtime, const KernelRef& ref, const LoadOptions& load);
   LocatedPackage locate_in_hub(Runtime& runtime, const KernelRef& ref, const LoadOptions& load);
 };
 
@@ -75,9 +85,10 @@ Kernel Runtime::load(const KernelRef& ref, const LoadOptions& options) {
 }
 
 Package Runtime::load_package(const KernelRef& ref, const LoadOptions& options) try {
-  if (ref.is_local()) return state_->load_local(ref, options);
+  if (ref.is_local()) return state_->load_local(*this, ref, options);
   std::string key =
       ref.repo + "@" + ref.revision + " " + options.device + (options.allow_all_kernels ? " all" : "");
+  if (options.policy) return state_->load_from_hub(*this, ref, options);  // decided anew: it may say otherwise
   {
     std::lock_guard lock(state_->mutex);
     if (auto it = state_->loaded.find(key); it != state_->loaded.end()) {
@@ -98,7 +109,8 @@ Package Runtime::load_package(const KernelRef& ref, const LoadOptions& options) 
 
 Package Runtime::State::load_from_hub(Runtime& runtime, const KernelRef& ref, const LoadOptions& load) {
   // Trust in the publisher comes first: an untrusted one's repo is not even asked about.
-  TrustDecision trust = decide_publisher(options.policy, ref.repo, load.allow_all_kernels);
+  const Policy& policy = runtime.policy(load);
+  TrustDecision trust = decide_publisher(policy, ref.repo, load.allow_all_kernels);
   if (!trust.accepted)
     throw Error(ErrorCode::untrusted, "kernel " + ref.str(), trust.reason,
                 "if you trust it with your process, set allow_all_kernels (graft run --allow-all-kernels)");
@@ -107,10 +119,9 @@ Package Runtime::State::load_from_hub(Runtime& runtime, const KernelRef& ref, co
   if (found.variants.chosen.empty())
     no_variant_fits(ref.repo + "@" + found.revision, found.variants, load.device);
 
-  VerifiedVariant verified = verify_variant(runtime.fetch(found, load));
-  decide_digest(verified, trust);
-
-  auto plugin = load_plugin(std::move(verified.library), ref.repo);
+  VerifiedVariant verified = admit(policy, ref, found, runtime.fetch(found, load), trust);
+  auto plugin = load_plugin(std::move(verified.library), ref.repo, rules_for(found.variants.chosen, load, policy));
+  remember(policy, ref, found);
   return {ref,
           ref.repo,
           found.revision,
@@ -125,7 +136,8 @@ Package Runtime::State::load_from_hub(Runtime& runtime, const KernelRef& ref, co
 
 LocatedPackage Runtime::State::locate_in_hub(Runtime& runtime, const KernelRef& ref,
                                              const LoadOptions& load) {
-  FoundCommit found = find_kernel(*runtime.hub_for(ref.repo), ref.repo, ref.revision);
+  std::shared_ptr<Hub> hub = runtime.hub_for(ref.repo);
+  FoundCommit found = find_kernel(*hub, ref.repo, ref.revision);
   VariantChoice variants = resolve_variant(variants_of(found.files), host_for(load.device), load.device);
   std::erase_if(found.files, [&](const HubFile& file) {
     return variants.chosen.empty() || !file.path.starts_with(std::string(kBuild) + variants.chosen + "/");
@@ -134,13 +146,19 @@ LocatedPackage Runtime::State::locate_in_hub(Runtime& runtime, const KernelRef& 
           .revision = found.revision.name,
           .commit = found.revision.commit,
           .variants = std::move(variants),
+          .endpoint = hub->endpoint(),
+          .embedded = hub == runtime.embedded_hub(),
           .note = found.note,
           .kind = found.repo.kind,
           .files = std::move(found.files),
           .folder = {}};
 }
 
-Package Runtime::State::load_local(const KernelRef& ref, const LoadOptions& load) {
+Package Runtime::State::load_local(Runtime& runtime, const KernelRef& ref, const LoadOptions& load) {
+  const Policy& policy = runtime.policy(load);
+  if (!policy.local_kernels)
+    throw Error(ErrorCode::untrusted, "kernel " + ref.str(), "the policy does not let kernels from a path run",
+                "see graft policy show: local_kernels");
   if (!load.use_local_kernel)
     throw Error(ErrorCode::untrusted, "kernel " + ref.str(), "kernels from a path are switched off",
                 "set use_local_kernel = true, or name a repo");
@@ -149,10 +167,16 @@ Package Runtime::State::load_local(const KernelRef& ref, const LoadOptions& load
 
   // Rebuilding leaves metadata.json behind, so a path's files are not held against it: whoever can write
   // there is trusted.
-  SealedCopy library = SealedCopy::make(found.library);
-  TrustDecision trust{true, "local",         "", "local path", "a path on this machine, named by its user",
-                      "",   library.digest()};
-  auto plugin = load_plugin(std::move(library), ref.local.string());
+  // A copy under its own name: a rebuild does not reach the running host, and debuggers find its symbols.
+  SealedCopy library = SealedCopy::make(found.library, "sha256", SealedCopy::Storage::named);
+  TrustDecision trust{.accepted = true,
+                      .state = "local",
+                      .publisher = {},
+                      .rule = "local_kernels",
+                      .reason = "a path on this machine, named by its user",
+                      .signer = {},
+                      .digest = library.digest()};
+  auto plugin = load_plugin(std::move(library), ref.local.string(), rules_for(found.variant, load, policy));
   return {ref,   ref.local.string(),   "", "",    found.variant, plugin->digest(),
           trust, found.variants.trace, "", plugin};
 }
@@ -192,6 +216,19 @@ std::shared_ptr<Hub> Runtime::embedded_hub() {
     if (!folder.empty()) state_->embedded = open_hub("file://" + folder.string());
   }
   return state_->embedded;
+}
+
+const Policy& Runtime::policy(const LoadOptions& options) {
+  if (options.policy) return *options.policy;
+  std::lock_guard lock(state_->mutex);
+  if (!state_->policy) state_->policy = state_->options.policy ? *state_->options.policy : Policy::load();
+  return *state_->policy;
+}
+
+std::string Runtime::accept(const KernelRef& ref) {
+  LocatedPackage found = locate(ref);
+  SeenVersions(state_folder()).remember({found.endpoint, ref.repo, ref.revision, found.revision, found.commit});
+  return found.revision;
 }
 
 const RuntimeOptions& Runtime::options() const {

@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
+#include <mutex>
 #include <optional>
 #include <utility>
 
@@ -52,10 +53,31 @@ void check_source(int fd, const std::string& file) {
   if (why) throw Error(ErrorCode::corrupt, "library " + file, why, "build or download it again");
 }
 
-int private_file(const std::string& file) {
+/// Of mode 0700.
+std::string private_folder(const std::string& file) {
   const char* base = std::getenv("TMPDIR");
   std::string folder = std::string(base && *base ? base : "/tmp") + "/graft-XXXXXX";
   if (!mkdtemp(folder.data())) fail_io(file, "no private folder for its copy");
+  return folder;
+}
+
+/// Kept named copies go when the process ends.
+void remove_at_exit(const std::filesystem::path& folder) {
+  struct Folders {
+    std::mutex mutex;
+    std::vector<std::filesystem::path> all;
+    ~Folders() {
+      std::error_code error;
+      for (const auto& each : all) std::filesystem::remove_all(each, error);
+    }
+  };
+  static Folders folders;
+  std::lock_guard lock(folders.mutex);
+  folders.all.push_back(folder);
+}
+
+int private_file(const std::string& file) {
+  std::string folder = private_folder(file);
   std::string path = folder + "/library.so";
   Descriptor writer{open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0700)};
   int saved = errno;
@@ -77,7 +99,8 @@ SealedCopy SealedCopy::make(const std::filesystem::path& file, std::string_view 
   if (storage == Storage::memory)
     copy.fd_ = memfd_create(file.filename().c_str(), MFD_CLOEXEC | MFD_ALLOW_SEALING);
   copy.in_memory_ = copy.fd_ >= 0;
-  if (!copy.in_memory_) copy.fd_ = private_file(copy.source_);
+  if (storage == Storage::named) copy.open_named(file);
+  if (copy.fd_ < 0) copy.fd_ = private_file(copy.source_);
   copy.fill(source.fd, algorithm);
   copy.seal();
   return copy;
@@ -89,6 +112,7 @@ SealedCopy::SealedCopy(SealedCopy&& other) noexcept
       hash_(std::move(other.hash_)),
       fd_(std::exchange(other.fd_, -1)),
       kept_(other.kept_),
+      folder_(std::exchange(other.folder_, {})),
       in_memory_(other.in_memory_),
       mapped_(std::exchange(other.mapped_, nullptr)),
       size_(std::exchange(other.size_, 0)) {}
@@ -96,14 +120,24 @@ SealedCopy::SealedCopy(SealedCopy&& other) noexcept
 SealedCopy::~SealedCopy() {
   if (mapped_) munmap(mapped_, size_);
   if (fd_ >= 0 && !kept_) close(fd_);
+  std::error_code error;
+  if (!folder_.empty() && !kept_) std::filesystem::remove_all(folder_, error);
 }
 
 std::string SealedCopy::path() const {
+  if (!folder_.empty()) return (folder_ / std::filesystem::path(source_).filename()).string();
   return "/proc/self/fd/" + std::to_string(fd_);
 }
 
 void SealedCopy::keep_open() {
+  if (!kept_ && !folder_.empty()) remove_at_exit(folder_);
   kept_ = true;
+}
+
+void SealedCopy::open_named(const std::filesystem::path& file) {
+  folder_ = private_folder(source_);
+  fd_ = open(path().c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0700);
+  if (fd_ < 0) fail_io(file.string(), "no private copy");
 }
 
 void SealedCopy::fill(int source, std::string_view algorithm) {

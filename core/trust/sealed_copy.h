@@ -11,11 +11,12 @@
 namespace graft {
 
 /// Owns the descriptor of a memory file sealed against every change; where the kernel has none, of a private,
-/// unlinked file of mode 0500. What is loaded later are the bytes whose digest this is, whatever became of
+/// unlinked file of mode 0500. A named copy keeps the source's file name in a folder of the user's own, so that
+/// debuggers and profilers find symbols and sources; it goes when the process ends. What is loaded later are the bytes whose digest this is, whatever became of
 /// the file on disk. Movable; not shared between threads.
 class SealedCopy {
  public:
-  enum class Storage { memory, file };
+  enum class Storage { memory, file, named };
 
   /// Reads `file` once. Throws Error: not_found, corrupt (a folder, a fifo …, empty, more than 2 GiB), io.
   /// `algorithm` ("sha256", "sha512") is hashed besides sha256; see hash().
@@ -33,7 +34,7 @@ class SealedCopy {
   /// The bytes, mapped for reading.
   std::string_view bytes() const { return {static_cast<const char*>(mapped_), size_}; }
 
-  /// A path that opens these bytes as long as the descriptor is open: "/proc/self/fd/7".
+  /// A path that opens these bytes as long as the descriptor is open: "/proc/self/fd/7", or the named copy's.
   std::string path() const;
 
   /// Leaves the descriptor open for the life of the process: glibc knows a library by name and inode, and
@@ -44,11 +45,13 @@ class SealedCopy {
   SealedCopy() = default;
   void fill(int source, std::string_view algorithm);
   void seal();
+  void open_named(const std::filesystem::path& file);
 
   std::string source_, digest_;
   std::vector<unsigned char> hash_;
   int fd_ = -1;
   bool kept_ = false;
+  std::filesystem::path folder_;  // of a named copy
   bool in_memory_ = false;
   void* mapped_ = nullptr;
   std::size_t size_ = 0;

@@ -1,32 +1,25 @@
 #include "variant_digest.h"
 
 #include <algorithm>
-#include <fstream>
-#include <iterator>
-#include <optional>
+#include <set>
+#include <utility>
 
 #include "graft/error.h"
 #include "graft/hash.h"
+#include "json_text.h"
+#include "keys/key_signature.h"
+#include "signature.h"
 
 namespace graft {
 namespace fs = std::filesystem;
 namespace {
 
+const std::set<std::string> kOutside = {"metadata.json", "metadata.json.sigstore", kDsseFile, kPlainFile};
+
 constexpr const char* kMend = "download or pack it again; do not use these files";
 
 [[noreturn]] void refuse(const fs::path& variant, const std::string& why) {
   throw Error(ErrorCode::corrupt, "variant " + variant.string(), why, kMend);
-}
-
-std::optional<Metadata> read_metadata(const fs::path& variant) {
-  fs::path file = variant / "metadata.json";
-  if (!fs::exists(file)) return std::nullopt;
-  if (!fs::is_regular_file(file) || fs::file_size(file) > kMaxMetadataBytes)
-    refuse(variant, "its metadata.json is no file of at most 4 MiB");
-  std::ifstream in(file, std::ios::binary);
-  std::string text(std::istreambuf_iterator<char>(in), {});
-  if (!in) throw Error(ErrorCode::io, "file " + file.string(), "reading it failed", "check its permissions");
-  return parse_metadata(text);
 }
 
 void check_listing(const fs::path& variant, const Metadata& metadata,
@@ -57,7 +50,7 @@ std::vector<std::string> digest_files(const fs::path& variant) try {
       continue;
     }
     std::string name = path.lexically_relative(variant).generic_string();
-    if (path.extension() == ".pyc" || name == "metadata.json" || name == "metadata.json.sigstore") continue;
+    if (path.extension() == ".pyc" || kOutside.contains(name)) continue;
     files.push_back(std::move(name));
   }
   std::sort(files.begin(), files.end());
@@ -83,29 +76,48 @@ std::string library_name(const fs::path& variant) {
   return found;
 }
 
-VerifiedVariant verify_variant(const fs::path& variant) {
-  std::optional<Metadata> metadata = read_metadata(variant);
-  if (!metadata || metadata->algorithm.empty())
-    return {SealedCopy::make(variant / library_name(variant)), false};
+std::string read_metadata(const fs::path& variant) {
+  fs::path file = variant / "metadata.json";
+  if (!fs::exists(file)) return {};
+  if (!fs::is_regular_file(file) || fs::file_size(file) > kMaxMetadataBytes)
+    refuse(variant, "its metadata.json is no file of at most 4 MiB");
+  return detail::read_text(file, kMaxMetadataBytes);
+}
+
+VerifiedVariant verify_variant(const fs::path& variant, const std::string& text) {
+  Metadata metadata = text.empty() ? Metadata{} : parse_metadata(text);
+  if (metadata.algorithm.empty()) return {SealedCopy::make(variant / library_name(variant)), false};
 
   std::vector<std::string> files = digest_files(variant);
-  check_listing(variant, *metadata, files);
+  check_listing(variant, metadata, files);
   std::string library = library_name(variant);
   for (const std::string& file : files)
-    if (file != library) check_hash(variant, *metadata, file, hash_file(variant / file, metadata->algorithm));
-  SealedCopy copy = SealedCopy::make(variant / library, metadata->algorithm);
-  check_hash(variant, *metadata, library, copy.hash());
+    if (file != library) check_hash(variant, metadata, file, hash_file(variant / file, metadata.algorithm));
+  SealedCopy copy = SealedCopy::make(variant / library, metadata.algorithm);
+  check_hash(variant, metadata, library, copy.hash());
   return {std::move(copy), true};
 }
 
-void decide_digest(const VerifiedVariant& variant, TrustDecision& decision) {
-  decision.digest = variant.digest();
-  if (variant.has_digest) {
+VerifiedVariant check_variant(const Policy& policy, const fs::path& variant, TrustDecision& decision) {
+  const std::string metadata = read_metadata(variant);
+  check_signatures(policy, variant, metadata, decision);
+  const std::string admitted_by = std::exchange(decision.rule, "digest");
+  VerifiedVariant verified = verify_variant(variant, metadata);
+  decision.digest = verified.digest();
+  if (!verified.has_digest && !decision.signer.empty())
+    refuse(variant, "is signed, but its metadata.json has no digest: the signature covers none of its files");
+  decision.rule = "deny";
+  if (policy.denied_digests.contains(decision.digest))
+    throw Error(ErrorCode::untrusted, "variant " + variant.string(), "its library is on the policy's deny list",
+                "use another version");
+  decision.rule = admitted_by;
+  if (verified.has_digest) {
     decision.reason += "; every file's digest holds";
-    return;
+  } else {
+    if (decision.state == "trusted") decision.state = "warned";
+    decision.reason += "; the variant has no digest to hold its files against";
   }
-  if (decision.state == "trusted") decision.state = "warned";
-  decision.reason += "; the variant has no digest to hold its files against";
+  return verified;
 }
 
 }  // namespace graft

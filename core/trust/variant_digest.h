@@ -18,18 +18,22 @@ struct VerifiedVariant {
   std::string digest() const { return library.digest(); }
 };
 
-/// The files that a digest speaks of, sorted: all below `variant` besides its own metadata.json and
-/// metadata.json.sigstore, __pycache__ folders and *.pyc, as in HF kernels.
+/// The files that a digest speaks of, sorted: all below `variant` besides its own metadata.json and that one's
+/// signatures (.sigstore, .dsse, .sig), __pycache__ folders and *.pyc, as in HF kernels.
 std::vector<std::string> digest_files(const std::filesystem::path& variant);
 
 /// The one *.so at the variant's top, by name. Throws Error(not_found), Error(corrupt) if there are several.
 std::string library_name(const std::filesystem::path& variant);
 
-/// Reads every file of the variant once; the library's bytes are kept.
-/// Throws Error(corrupt) naming the first file that is missing, extra or different.
-VerifiedVariant verify_variant(const std::filesystem::path& variant);
+/// The bytes of metadata.json; "" if there is none. Throws Error(corrupt) for more than 4 MiB, or what is no file.
+std::string read_metadata(const std::filesystem::path& variant);
 
-/// Completes the publisher's decision by what the files came to.
-void decide_digest(const VerifiedVariant& variant, TrustDecision& decision);
+/// Reads every file of the variant once, holding it against `metadata` (the bytes of metadata.json); the library's
+/// bytes are kept. Throws Error(corrupt) naming the first file that is missing, extra or different.
+VerifiedVariant verify_variant(const std::filesystem::path& variant, const std::string& metadata);
+
+/// Signatures, then digests, then deny lists: all that stands between a variant's files and loading them. Completes
+/// the publisher's decision; on a refusal decision.rule says which rule it was. Throws Error: untrusted, corrupt.
+VerifiedVariant check_variant(const Policy& policy, const std::filesystem::path& variant, TrustDecision& decision);
 
 }  // namespace graft

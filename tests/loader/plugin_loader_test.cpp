@@ -16,13 +16,14 @@ namespace {
 
 namespace fs = std::filesystem;
 
-std::shared_ptr<const LoadedPlugin> load(const fs::path& file, const std::string& name = "test") {
-  return load_plugin(SealedCopy::make(file), name);
+std::shared_ptr<const LoadedPlugin> load(const fs::path& file, const std::string& name = "test",
+                                         const LoadRules& rules = {}) {
+  return load_plugin(SealedCopy::make(file), name, rules);
 }
 
-std::string refusal(const fs::path& file) {
+std::string refusal(const fs::path& file, const LoadRules& rules = {}) {
   try {
-    load(file);
+    load(file, "test", rules);
   } catch (const Error& e) {
     return std::string(name(e.code())) + ": " + e.why();
   }
@@ -176,7 +177,12 @@ TEST(PluginLoader, RefusesWithoutRunningConstructors) {
 }
 
 TEST(PluginLoader, NamesTheLibraryThatAPluginMisses) {
-  EXPECT_EQ(refusal("missing_library"),
+  EXPECT_EQ(
+      refusal("missing_library"),
+      "plugin: needs libfixture_absent.so, which is not among the libraries that a cpu plugin may need");
+  LoadRules rules;
+  rules.elf.extra_libraries = {"libfixture_absent.so"};
+  EXPECT_EQ(refusal(test::fixture("missing_library"), rules),
             "plugin: cannot be linked: libfixture_absent.so: cannot open shared object file: No such file or "
             "directory");
 }

@@ -44,7 +44,9 @@ TEST_F(PackTest, PutsAllFilesUnderATagAndMain) {
   fs::path tree = repo() / "commits" / packed.commit;
   EXPECT_EQ(content_commit(tree), packed.commit);
   EXPECT_EQ(test::read_file(tree / "README.md"), "a norm");
-  EXPECT_TRUE(verify_variant(tree / "build/graft1-cu130-x86_64-linux").has_digest);
+  EXPECT_TRUE(verify_variant(tree / "build/graft1-cu130-x86_64-linux",
+                             read_metadata(tree / "build/graft1-cu130-x86_64-linux"))
+                  .has_digest);
 }
 
 TEST_F(PackTest, WritesTheFieldsThatHfKernelsReads) {

@@ -109,9 +109,42 @@ TEST_F(RuntimeTest, ChecksTheDigestAgainWhenTheFilesChangedSinceAnotherLoad) {
 }
 
 TEST_F(RuntimeTest, WarnsOfATrustedKernelWithoutDigest) {
-  fs::path variant = hub_.add("graft-kernels/undigested", "v1", fixture("good"));
+  fs::path variant = hub_.add("kernels-community/undigested", "v1", fixture("good"));
   fs::remove(variant / "metadata.json");
-  EXPECT_EQ(load("graft-kernels/undigested").trust.state, "warned");
+  EXPECT_EQ(load("kernels-community/undigested").trust.state, "warned");
+}
+
+TEST_F(RuntimeTest, NamesTheKeyThatSignedAFirstPartyKernel) {
+  Kernel kernel = load("graft-kernels/norm:TestRMSNorm");
+  EXPECT_EQ(kernel.trust.signer.substr(0, 18), "key graft-kernels ");
+  EXPECT_EQ(kernel.trust.rule, "signers");
+}
+
+TEST_F(RuntimeTest, RefusesAFirstPartyKernelWithoutItsSignature) {
+  fs::path variant = hub_.add("graft-kernels/unsigned", "v1", fixture("good"));
+  fs::remove(variant / "metadata.json.dsse");
+  EXPECT_EQ(refusal("graft-kernels/unsigned"),
+            "untrusted: is not signed, and the policy names who signs for graft-kernels");
+}
+
+TEST_F(RuntimeTest, LoadsNothingUnderAPolicyThatDoesNotParse) {
+  test::TempFolder config;
+  test::write_file(config.path() / "graft/policy.json", "{");
+  test::ScopedEnv set("XDG_CONFIG_HOME", config.path().c_str());
+  EXPECT_EQ(refusal("graft-kernels/norm:TestRMSNorm").substr(0, 8), "corrupt:");
+  EXPECT_EQ(refusal("/no/such/kernel").substr(0, 8), "corrupt:");
+}
+
+TEST_F(RuntimeTest, TakesACallersOwnPolicyForOneLoad) {
+  Policy policy;
+  policy.denied_repos = {"graft-kernels/norm"};
+  load("graft-kernels/norm:TestRMSNorm");
+  EXPECT_EQ(refusal("graft-kernels/norm:TestRMSNorm", {.policy = std::make_shared<Policy>(policy)}),
+            "untrusted: graft-kernels/norm is on the policy's deny list");
+  policy = {};
+  policy.local_kernels = false;
+  EXPECT_EQ(refusal(fixture("good").string(), {.policy = std::make_shared<Policy>(policy)}),
+            "untrusted: the policy does not let kernels from a path run");
 }
 
 TEST_F(RuntimeTest, SaysWhyNoVariantFits) {

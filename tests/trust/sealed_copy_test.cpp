@@ -22,7 +22,8 @@ class SealedCopyTest : public testing::TestWithParam<SealedCopy::Storage> {
 };
 
 INSTANTIATE_TEST_SUITE_P(Storage, SealedCopyTest,
-                         testing::Values(SealedCopy::Storage::memory, SealedCopy::Storage::file));
+                         testing::Values(SealedCopy::Storage::memory, SealedCopy::Storage::file,
+                                         SealedCopy::Storage::named));
 
 TEST_P(SealedCopyTest, HoldsTheBytesAndTheirHashes) {
   SealedCopy copy = make();
@@ -53,6 +54,24 @@ TEST_P(SealedCopyTest, ClosesItsDescriptorUnlessKeptOpen) {
     kept = moved.path();
   }
   EXPECT_EQ(test::read_file(kept), "the library's bytes");
+}
+
+TEST(SealedCopy, KeepsItsNameInAFolderOfTheUsersAlone) {
+  test::TempFolder folder;
+  test::write_file(folder.path() / "norm.so", "bytes");
+  std::filesystem::path copied;
+  {
+    SealedCopy copy = SealedCopy::make(folder.path() / "norm.so", "sha256", SealedCopy::Storage::named);
+    copied = copy.path();
+    EXPECT_EQ(copied.filename(), "norm.so");
+    EXPECT_NE(copied.parent_path(), folder.path());
+    struct stat status {};
+    ASSERT_EQ(stat(copied.parent_path().c_str(), &status), 0);
+    EXPECT_EQ(status.st_mode & 0777, 0700u);
+    ASSERT_EQ(stat(copied.c_str(), &status), 0);
+    EXPECT_EQ(status.st_mode & 0777, 0500u);
+  }
+  EXPECT_FALSE(std::filesystem::exists(copied.parent_path()));
 }
 
 TEST(SealedCopy, CannotBeWrittenGrownOrShrunk) {

@@ -6,10 +6,12 @@
 #include "graft/error.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  try {
-    graft::check_elf({reinterpret_cast<const char*>(data), size}, "fuzzed.so");
-  } catch (const graft::Error& e) {
-    if (e.code() == graft::ErrorCode::internal) __builtin_trap();
+  for (graft::ElfFamily family : {graft::ElfFamily::graft, graft::ElfFamily::other}) {
+    try {
+      graft::check_elf({reinterpret_cast<const char*>(data), size}, "fuzzed.so", {.family = family});
+    } catch (const graft::Error& e) {
+      if (e.code() == graft::ErrorCode::internal) __builtin_trap();
+    }
   }
   return 0;
 }

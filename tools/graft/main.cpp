@@ -49,10 +49,16 @@ int run(int argc, char** argv) {
   CommandLine line;
   add_run(app, line);
   add_info(app, line);
+  add_doctor(app, line);
   add_download(app, line);
   add_ls(app, line);
   add_verify(app, line);
+  add_verify_bundle(app, line);
+  add_policy(app, line);
+  add_trust(app, line);
+  add_quarantine(app, line);
   add_pack(app, line);
+  add_sign(app, line);
   add_serve(app, line);
   add_tokenize(app, line);
   add_completion(app, line);

@@ -44,6 +44,7 @@ void add_pack(CLI::App& app, CommandLine& line) {
   command->add_option("--algorithm", options->algorithm, "of the digests")
       ->check(CLI::IsMember({"sha256", "sha512"}))
       ->capture_default_str();
+  command->add_option("--key", options->key, "an Ed25519 private key in PEM to sign each variant with");
   command->add_flag("--move-tag", options->move_tag, "let the tag leave the commit that it names now");
   command->callback(
       [&line, options] { line.action = [&line, options] { return pack(*options, line.json); }; });

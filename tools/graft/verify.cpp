@@ -24,13 +24,16 @@ int verify(const VerifyOptions& options, bool json) {
     nlohmann::ordered_json object = {{"verdict", decision.accepted ? "accepted" : "refused"},
                                      {"rule", decision.rule},
                                      {"reason", decision.reason},
+                                     {"publisher", decision.publisher},
                                      {"signer", decision.signer},
+                                     {"log_index", decision.log_index},
                                      {"digest", decision.digest}};
     fmt::print("{}\n", object.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace));
   } else {
     fmt::print("{}  {}\n  rule:   {}\n  reason: {}\n",
                decision.accepted ? styled("accepted", Style::green) : styled("refused", Style::red),
                options.ref, decision.rule, printable(decision.reason));
+    if (!decision.signer.empty()) fmt::print("  signer: {}\n", printable(decision.signer));
     if (!decision.digest.empty()) fmt::print("  digest: {}\n", decision.digest);
   }
   return decision.accepted ? kDone : kFailed;

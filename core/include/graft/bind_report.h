@@ -28,6 +28,9 @@ struct LayerReport {
   std::string entry = {};  // "RMSNorm"
   std::string digest = {}; // "sha256:…" of the library that was loaded
   std::string trust = {};  // "trusted", "local", "allowed" …
+  std::string publisher = {}; // "graft-kernels"
+  std::string signer = {}; // "key graft-kernels (sha256:…)", or a Sigstore identity with its log index; empty: unsigned
+  std::string rule = {};   // of the policy, that let it in: "signers", "trusted_publishers", "allow_all_kernels" …
   std::string covered_by = {}; // a module whose own kernel does this layer's work as well
   std::string reason = {}; // why not bound, or what to know about it
 };
@@ -40,7 +43,8 @@ struct BindReport {
 
   int count(LayerState state) const;
   bool any_fallback() const { return count(LayerState::fallback) > 0; }
-  /// {layers: [{layer, module, state, repo, commit, variant, entry, digest, trust, reason}], warnings, seconds}
+  /// {layers: [{layer, module, state, repo, commit, variant, entry, digest, trust, publisher, signer, rule, reason}],
+  /// warnings, seconds}
   std::string json() const;
   /// A table with a row for each kind of layer, equal rows of different modules folded into one ("× 30").
   std::string table() const;

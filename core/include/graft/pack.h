@@ -15,6 +15,7 @@ struct PackOptions {
   std::string tag;                   // "v1.0.0"
   std::string license = {};          // SPDX, "Apache-2.0"; may be empty
   std::string algorithm = "sha256";  // of the digests; or "sha512"
+  std::filesystem::path key = {};    // an Ed25519 private key in PEM to sign each variant with; empty: unsigned
   bool move_tag =
       false;  // let `tag` leave the commit it names now; commits that no ref names are then removed
 };

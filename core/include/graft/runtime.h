@@ -39,7 +39,7 @@ struct RuntimeOptions {
   std::string endpoint = {};                // empty: HF_ENDPOINT, else https://huggingface.co
   std::optional<std::string> token = {};    // none given: HF_TOKEN and its like, see hub_options.h
   std::filesystem::path embedded_hub = {};  // asked first for graft-kernels/…; empty: find_embedded_hub()
-  Policy policy = {};
+  std::optional<Policy> policy = {};        // none given: Policy::load()
   std::filesystem::path cache_dir = {};  // of Hubs over HTTP; empty: as huggingface_hub finds it
 };
 
@@ -47,6 +47,7 @@ struct LoadOptions {
   std::string device = "cpu";      // "cpu", "cuda", "cuda:1", "rocm", "metal", "xpu"
   bool allow_all_kernels = false;  // also publishers that the policy does not name; never a wrong digest
   bool use_local_kernel = true;    // whether a path may be loaded
+  std::shared_ptr<const Policy> policy = {};  // instead of the Runtime's own
   std::stop_token stop = {};       // ends a download with Error(cancelled)
 };
 
@@ -54,6 +55,8 @@ struct LoadOptions {
 struct LocatedPackage {
   std::string repo = {}, revision = {}, commit = {};  // as in Package
   VariantChoice variants = {};
+  std::string endpoint = {};            // of its Hub
+  bool embedded = false;                // whether that is the one that comes with Graft
   std::string note = {};                // as in Package
   RepoKind kind = RepoKind::kernel;     // where it was found
   std::vector<HubFile> files = {};      // of the chosen variant; none if none fits, or for a path
@@ -88,6 +91,13 @@ class Runtime {
   std::shared_ptr<Hub> hub_for(const std::string& repo);
   std::shared_ptr<Hub> embedded_hub();  // null if there is none
   const RuntimeOptions& options() const;
+
+  /// The one in force for these options. Throws Error(corrupt) if one of its files does not parse: nothing is loaded then.
+  const Policy& policy(const LoadOptions& options = {});
+
+  /// Remembers what `ref` comes to now as seen, though an older version or other bytes under its tag than before: what
+  /// memory against rollback refuses is loaded from now on. Returns the revision.
+  std::string accept(const KernelRef& ref);
 
   /// The process's own, made with default options on first use.
   static Runtime& shared();
