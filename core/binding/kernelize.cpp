@@ -53,13 +53,15 @@ void check(const KernelizeOptions& options) {
 /// Kernels by reference, each asked for once in a kernelize: what failed for one layer fails for all of them.
 class Kernels {
  public:
-  Kernels(const KernelizeOptions& options, std::string device) : options_(options), device_(std::move(device)) {}
+  Kernels(const KernelizeOptions& options, std::string device) : options_(options), device_(std::move(device)) {
+    if (options.policy) policy_ = std::make_shared<Policy>(*options.policy);
+  }
 
   Kernel get(const std::string& reference) {
     if (const auto found = loaded_.find(reference); found != loaded_.end()) return found->second;
     if (const auto found = failed_.find(reference); found != failed_.end()) throw found->second;
     try {
-      const LoadOptions load{.device = device_, .allow_all_kernels = options_.allow_all_kernels};
+      const LoadOptions load{.device = device_, .allow_all_kernels = options_.allow_all_kernels, .policy = policy_};
       return loaded_.emplace(reference, Runtime::shared().load(KernelRef::parse(reference), load)).first->second;
     } catch (const Error& error) {
       failed_.emplace(reference, error);
@@ -70,6 +72,7 @@ class Kernels {
  private:
   const KernelizeOptions& options_;
   std::string device_;
+  std::shared_ptr<const Policy> policy_;  // null: this machine's
   std::map<std::string, Kernel> loaded_;
   std::map<std::string, Error> failed_;
 };

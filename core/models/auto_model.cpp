@@ -75,10 +75,12 @@ std::shared_ptr<PreTrainedModel> AutoModelForCausalLM::from_pretrained(const std
   if (options.use_kernels || options.kernel_config) {
     model->kernelize({.kernel_config = options.kernel_config,
                       .allow_all_kernels = options.allow_all_kernels,
-                      .use_fallback = options.use_fallback});
+                      .use_fallback = options.use_fallback,
+                      .policy = options.policy});
   }
   if (options.attn_implementation != "sdpa") {
-    model->set_attn_implementation(options.attn_implementation, options.allow_all_kernels, options.use_fallback);
+    model->set_attn_implementation(options.attn_implementation, options.allow_all_kernels, options.use_fallback,
+                                   options.policy);
   }
   return model;
 }

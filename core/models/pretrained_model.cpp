@@ -103,13 +103,14 @@ void PreTrainedModel::unkernelize() {
 }
 
 BindReport PreTrainedModel::set_attn_implementation(const std::string& implementation, bool allow_all_kernels,
-                                                    bool use_fallback) {
+                                                    bool use_fallback, const std::optional<Policy>& policy) {
   const bool torch = implementation == "sdpa" || implementation == "eager";
   if (!torch) KernelRef::parse(implementation);  // throws with the place of the mistake
   if (torch) fused_attention_ = implementation == "sdpa";
   attention_kernel_ = torch ? "" : implementation;
   kernel_options_.allow_all_kernels = kernel_options_.allow_all_kernels || allow_all_kernels;
   kernel_options_.use_fallback = use_fallback;
+  if (policy) kernel_options_.policy = policy;
   return bind();
 }
 
@@ -121,7 +122,8 @@ BindReport PreTrainedModel::bind() {
   return graft::kernelize(*this, {.mode = kernel_options_.mode,
                                   .kernel_config = config,
                                   .allow_all_kernels = kernel_options_.allow_all_kernels,
-                                  .use_fallback = kernel_options_.use_fallback});
+                                  .use_fallback = kernel_options_.use_fallback,
+                                  .policy = kernel_options_.policy});
 }
 
 BindReport PreTrainedModel::kernel_report() const { return graft::kernel_report(*this); }

@@ -2,11 +2,15 @@
 
 #include <gtest/gtest.h>
 
+#include <fstream>
 #include <thread>
 
 #include "fixtures.h"
 #include "graft/error.h"
+#include "graft/hash.h"
 #include "graft/verify.h"
+#include "plugin_loader.h"
+#include "variant_digest.h"
 
 namespace graft {
 namespace {
@@ -112,6 +116,31 @@ TEST_F(RuntimeTest, WarnsOfATrustedKernelWithoutDigest) {
   fs::path variant = hub_.add("kernels-community/undigested", "v1", fixture("good"));
   fs::remove(variant / "metadata.json");
   EXPECT_EQ(load("kernels-community/undigested").trust.state, "warned");
+}
+
+TEST_F(RuntimeTest, LoadsTheBytesThatWereCheckedThoughTheFileIsSwappedMeanwhile) {
+  fs::path variant = hub_.add("graft-kernels/swapped", "v1.0.0", fixture("good"));
+  TrustDecision decision = decide_publisher({}, "graft-kernels/swapped", false);
+  VerifiedVariant checked = check_variant({}, variant, decision);
+  fs::copy_file(fixture("good_v2"), variant / "kernel.so", fs::copy_options::overwrite_existing);  // after the check
+  auto plugin = load_plugin(std::move(checked.library), "swapped");
+  EXPECT_EQ(plugin->digest(), "sha256:" + to_hex(hash_file(fixture("good"), "sha256")));
+  EXPECT_NE(plugin->digest(), "sha256:" + to_hex(hash_file(variant / "kernel.so", "sha256")));
+  EXPECT_EQ(refusal("graft-kernels/swapped").substr(0, 8), "corrupt:");
+}
+
+TEST_F(RuntimeTest, LoadsALocalKernelFromACopyUnderItsOwnName) {
+  test::TempFolder folder;
+  fs::path file = folder.path() / "my_kernel.so";
+  test::write_file(file, test::read_file(fixture("good")) + "a build of its own");
+  Kernel kernel = load(file.string() + ":TestRMSNorm");
+  EXPECT_EQ(kernel.trust.state, "local");
+  std::string maps = test::read_file("/proc/self/maps");
+  EXPECT_NE(maps.find("/my_kernel.so\n"), std::string::npos);        // where debuggers look
+  EXPECT_EQ(maps.find(file.string() + "\n"), std::string::npos);     // and not the file that a rebuild writes
+  std::ofstream(file, std::ios::trunc) << "half a rebuild";
+  EXPECT_STREQ(kernel.entry->name, "TestRMSNorm");
+  EXPECT_EQ(fulfils(*kernel.entry, "RMSNorm/1"), true);
 }
 
 TEST_F(RuntimeTest, NamesTheKeyThatSignedAFirstPartyKernel) {

@@ -7,7 +7,7 @@
 #include <string>
 
 #include "graft/pretrained_model.h"
-#include "graft/trust.h"
+#include "graft/policy.h"
 
 namespace graft {
 
@@ -18,6 +18,7 @@ struct FromPretrainedOptions {
   std::string attn_implementation = "sdpa";                  // "eager", "sdpa", or a kernel's reference
   bool allow_all_kernels = false;
   bool use_fallback = true;
+  std::optional<Policy> policy = std::nullopt;  // none given: this machine's and user's, see policy.h
   std::string device_map = "cpu";  // "cpu", "cuda", "cuda:1", "auto" (the first GPU if there is one)
   std::string dtype = "auto";      // "auto" (the checkpoint's), "float32", "bfloat16", "float16"
   // Of the model's repo, where its name is one on a Hub:

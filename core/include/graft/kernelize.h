@@ -8,6 +8,7 @@
 #include "graft/bind_report.h"
 #include "graft/kernel_config.h"
 #include "graft/mode.h"
+#include "graft/policy.h"
 
 namespace torch::nn {
 class Module;
@@ -24,6 +25,8 @@ struct KernelizeOptions {
   bool allow_all_kernels = false;
   /// False: a layer that cannot be bound, or a kernel that fails, is an Error instead of the layer's own forward.
   bool use_fallback = true;
+  /// None given: the policy of this machine and user, see policy.h.
+  std::optional<Policy> policy = std::nullopt;
   /// None given: the device of the module's first parameter, else CPU.
   std::optional<c10::Device> device = std::nullopt;
 };

@@ -40,6 +40,7 @@ struct ModelKernelizeOptions {
   std::optional<KernelConfig> kernel_config = std::nullopt;  // put over the default mapping
   bool allow_all_kernels = false;
   bool use_fallback = true;
+  std::optional<Policy> policy = std::nullopt;  // none given: this machine's and user's, see policy.h
 };
 
 /// Parameter names and shapes are those of transformers' checkpoints. forward and generate are reentrant as long as no
@@ -66,7 +67,7 @@ class PreTrainedModel : public torch::nn::Module {
   /// "sdpa" (torch's fused attention), "eager", or a kernel's reference, which is bound at once. Throws
   /// Error(invalid_argument) for anything else.
   BindReport set_attn_implementation(const std::string& implementation, bool allow_all_kernels = false,
-                                     bool use_fallback = true);
+                                     bool use_fallback = true, const std::optional<Policy>& policy = std::nullopt);
 
   const ModelConfig& config() const { return config_; }
   const GenerationConfig& generation_config() const { return generation_config_; }
