@@ -4,7 +4,7 @@ model, and the Python clients of the Hub that Graft is tested against.
 Usage: python3 tools/setup [--no-install] [--only PART]…
 
   --no-install   only print what is missing and the commands that would install it; exit 2 if anything is
-  --only PART    system, libtorch, model or peers; can be given more than once; all of them if not given
+  --only PART    system, libtorch, model, peers or fuzz; can be given more than once; all but fuzz if not given
 
 Examples:
   python3 tools/setup                     everything; the second time it returns at once
@@ -19,6 +19,7 @@ Exit: 0 all there, 1 failed, 2 something missing (--no-install) or wrong usage, 
 import signal
 import sys
 
+import fuzz
 import libtorch
 import model
 import peers
@@ -26,6 +27,7 @@ import system
 from errors import SetupError
 
 PARTS = [system, libtorch, model, peers]  # in this order: pip comes with the first, the others need it
+ASKED_FOR = [fuzz]  # set up with --only alone
 
 
 def options(arguments):
@@ -37,13 +39,13 @@ def options(arguments):
             no_install = True
         elif word == "--only":
             name = next(words, None)
-            named = [part for part in PARTS if part.NAME == name]
+            named = [part for part in PARTS + ASKED_FOR if part.NAME == name]
             if not named:
-                raise ValueError(f"--only takes {', '.join(part.NAME for part in PARTS)}, not {name}")
+                raise ValueError(f"--only takes {', '.join(part.NAME for part in PARTS + ASKED_FOR)}, not {name}")
             chosen += named
         else:
             raise ValueError(f"unknown option {word}")
-    return no_install, [part for part in PARTS if part in chosen] or PARTS
+    return no_install, [part for part in PARTS + ASKED_FOR if part in chosen] or PARTS
 
 
 def list_missing(parts):

@@ -118,7 +118,7 @@ def commands(lacking=None):
     ]
 
 
-def _apt(arguments, label, log, lacking):
+def apt(arguments, label, log, lacking):
     """Runs apt-get, showing its percentage; its words go to the log."""
     sudo = [] if os.geteuid() == 0 else ["sudo"]
     # The percentage comes on descriptor 3, opened by a shell inside sudo, since sudo closes all above 2. It cannot come on 1:
@@ -181,8 +181,8 @@ def install():
         if not lacking:  # installed by the set-up that this one waited for
             return
         with open(cache.root() / "apt.log", "w") as log:
-            _apt(["update"], "reading the package lists", log, lacking)
-            _apt(
+            apt(["update"], "reading the package lists", log, lacking)
+            apt(
                 ["install", "--yes", "--no-install-recommends", *lacking],
                 f"installing {len(lacking)} packages",
                 log,
