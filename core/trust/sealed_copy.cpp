@@ -5,11 +5,15 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
+#include <exception>
 #include <mutex>
 #include <optional>
+#include <thread>
 #include <utility>
 
 #include "graft/error.h"
@@ -140,28 +144,74 @@ void SealedCopy::open_named(const std::filesystem::path& file) {
   if (fd_ < 0) fail_io(file.string(), "no private copy");
 }
 
+namespace {
+
+constexpr std::size_t kPiece = 256 << 10;      // bytes copied at once
+constexpr std::size_t kTwoCores = 1 << 20;     // bytes that are worth a thread
+constexpr std::size_t kFailed = ~std::size_t{0};
+
+/// `size` bytes from one descriptor to the other; `copied` is told how far it is.
+void copy_bytes(int from, int to, std::size_t size, const std::string& name, std::atomic<std::size_t>& copied) {
+  std::vector<char> buffer(kPiece);
+  for (std::size_t done = 0; done < size;) {
+    ssize_t got = read(from, buffer.data(), std::min(buffer.size(), size - done));
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) fail_io(name, "reading it failed");
+    if (got == 0)
+      throw Error(ErrorCode::corrupt, "library " + name, "became shorter while it was read", "try again");
+    for (ssize_t written = 0; written < got;) {
+      ssize_t put = write(to, buffer.data() + written, static_cast<std::size_t>(got - written));
+      if (put < 0 && errno != EINTR) fail_io(name, "copying it failed");
+      if (put > 0) written += put;
+    }
+    copied = done += static_cast<std::size_t>(got);
+    copied.notify_one();
+  }
+}
+
+}  // namespace
+
+/// One thread copies while this one hashes behind it, from the copy: what is hashed is what will be loaded.
 void SealedCopy::fill(int source, std::string_view algorithm) {
+  struct stat status {};
+  if (fstat(source, &status) != 0) fail_io(source_, "cannot be read");
+  size_ = static_cast<std::size_t>(status.st_size);
+  if (ftruncate(fd_, status.st_size) != 0) fail_io(source_, "no room for its copy");
+  mapped_ = mmap(nullptr, size_, PROT_READ, MAP_PRIVATE, fd_, 0);
+  if (mapped_ == MAP_FAILED) {
+    mapped_ = nullptr;
+    fail_io(source_, "mapping its copy failed");
+  }
+  std::atomic<std::size_t> copied = 0;
+  std::exception_ptr failure;
+  auto copy = [&] {
+    try {
+      copy_bytes(source, fd_, size_, source_, copied);
+    } catch (...) {
+      failure = std::current_exception();
+      copied = kFailed;
+      copied.notify_one();
+    }
+  };
+  std::jthread copier;
+  if (size_ >= kTwoCores)
+    copier = std::jthread(copy);
+  else
+    copy();
+
   Hasher sha256("sha256");
   std::optional<Hasher> other;
   if (algorithm != "sha256") other.emplace(algorithm);
-  std::vector<char> buffer(1 << 18);
-  for (;;) {
-    ssize_t got = read(source, buffer.data(), buffer.size());
-    if (got < 0 && errno == EINTR) continue;
-    if (got < 0) fail_io(source_, "reading it failed");
-    if (got == 0) break;
-    sha256.update(buffer.data(), static_cast<std::size_t>(got));
-    if (other) other->update(buffer.data(), static_cast<std::size_t>(got));
-    for (ssize_t written = 0; written < got;) {
-      ssize_t put = write(fd_, buffer.data() + written, static_cast<std::size_t>(got - written));
-      if (put < 0 && errno != EINTR) fail_io(source_, "copying it failed");
-      if (put > 0) written += put;
+  for (std::size_t hashed = 0; hashed < size_;) {
+    copied.wait(hashed);
+    std::size_t here = copied;
+    if (here == kFailed) {
+      if (copier.joinable()) copier.join();
+      std::rethrow_exception(failure);
     }
-    size_ += static_cast<std::size_t>(got);
-    // The file may grow while it is read.
-    if (size_ > static_cast<std::size_t>(kMaxBytes))
-      throw Error(ErrorCode::corrupt, "library " + source_, "is larger than 2 GiB",
-                  "build or download it again");
+    sha256.update(static_cast<const char*>(mapped_) + hashed, here - hashed);
+    if (other) other->update(static_cast<const char*>(mapped_) + hashed, here - hashed);
+    hashed = here;
   }
   std::vector<unsigned char> digest = sha256.finish();
   digest_ = "sha256:" + to_hex(digest);
@@ -172,13 +222,6 @@ void SealedCopy::seal() {
   if (in_memory_ && fcntl(fd_, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL) != 0)
     fail_io(source_, "sealing its copy failed");
   if (!in_memory_ && fchmod(fd_, 0500) != 0) fail_io(source_, "protecting its copy failed");
-  if (size_ == 0)
-    throw Error(ErrorCode::corrupt, "library " + source_, "is empty", "build or download it again");
-  mapped_ = mmap(nullptr, size_, PROT_READ, MAP_PRIVATE, fd_, 0);
-  if (mapped_ == MAP_FAILED) {
-    mapped_ = nullptr;
-    fail_io(source_, "mapping its copy failed");
-  }
 }
 
 }  // namespace graft

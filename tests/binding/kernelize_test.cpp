@@ -68,7 +68,8 @@ INSTANTIATE_TEST_SUITE_P(
                       Failure{"init_fails", "licence"}, Failure{"init_throws", "init"},
                       Failure{"create_fails", "create"}, Failure{"create_throws", "create"},
                       Failure{"wrong_cpu_feature", "nosuchfeature"}, Failure{"cuda_entry", "not for this device"},
-                      Failure{"missing_library", "cannot open shared object"}),
+                      Failure{"missing_library", "needs libfixture_absent.so"},
+                      Failure{"hostile_Crash", "crashed"}, Failure{"hostile_Exit3", "ended the process"}),
     [](const auto& info) { return std::string(info.param.fixture); });
 
 TEST(Kernelize, ANewerMinorLoads) {

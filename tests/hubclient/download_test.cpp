@@ -77,9 +77,9 @@ TEST_F(DownloadTest, RefusesBytesThatAreNotTheListings) {
   fault("wrong-bytes");
   EXPECT_EQ(failure(), ErrorCode::corrupt);
   EXPECT_TRUE(nothing_appeared());
-  EXPECT_TRUE(unfinished(cache()).empty());
   server().set_faults({});
   EXPECT_EQ(library(), kLibrary);
+  EXPECT_TRUE(unfinished(cache()).empty());
 }
 
 TEST_F(DownloadTest, TriesOnceMoreAfterWrongBytes) {
