@@ -74,7 +74,8 @@ std::string BindReport::table() const {
                                       // "sha256:" and the first digits tell one build from another
                                       shortened(l.digest, 7 + 12),
                                       l.trust,
-                                      l.signer};
+                                      // without a key's id or a certificate's issuer, which --json tells
+                                      shortened(l.signer.substr(0, l.signer.find(" (")), 48)};
     std::string reason = l.reason;
     if (!covered.empty()) reason += (reason.empty() ? "" : "; ") + ("its work is done by " + covered);
     std::string key = reason;

@@ -1,30 +1,21 @@
 // The `graft` program as a person or script meets it: arguments, output, exit codes.
 #include <gtest/gtest.h>
-#include <sys/wait.h>
 
-#include <cstdio>
 #include <nlohmann/json.hpp>
 
 #include "fixtures.h"
 #include "hub_server.h"
+#include "run_graft.h"
 
 namespace graft {
 namespace {
 
 using nlohmann::json;
 
-struct Result {
-  int exit;
-  std::string out;  // standard output and standard error
-};
+using test::Result;
 
 Result graft(const std::string& arguments) {
-  std::string command = std::string(GRAFT_PROGRAM) + " " + arguments + " 2>&1";
-  FILE* pipe = popen(command.c_str(), "r");
-  Result result{-1, ""};
-  for (int c; (c = std::fgetc(pipe)) != EOF;) result.out += static_cast<char>(c);
-  result.exit = WEXITSTATUS(pclose(pipe));
-  return result;
+  return test::run_graft(arguments);
 }
 
 class CliTest : public testing::Test {

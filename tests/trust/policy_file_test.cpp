@@ -1,6 +1,8 @@
 // The policy's file: what it may say, and that nothing in it is passed over.
 #include <gtest/gtest.h>
 
+#include <nlohmann/json.hpp>
+
 #include "fixtures.h"
 #include "graft/error.h"
 #include "graft/policy.h"
@@ -82,6 +84,14 @@ TEST(PolicyFile, RefusesWhatIsNoPolicy) {
   EXPECT_NE(refusal(R"({"version": 1, "keys": {"k": {"public_key": ")" + key_text() +
                     R"(", "not_before": "2027-01-01", "not_after": "2026-01-01"}}})"),
             "");
+}
+
+TEST(PolicyFile, SaysWhatItsSchemaSays) {
+  auto schema = nlohmann::json::parse(test::read_file(GRAFT_SOURCE_DIR "/core/trust/policy.schema.json"));
+  auto fields = nlohmann::json::parse(Policy().json());
+  for (const auto& [name, value] : fields.items()) EXPECT_TRUE(schema["properties"].contains(name)) << name;
+  for (const auto& [name, value] : schema["properties"].items())
+    EXPECT_TRUE(name == "$schema" || fields.contains(name)) << name;
 }
 
 class PolicyLoadTest : public testing::Test {

@@ -72,6 +72,7 @@ int show(const InfoOptions& options, bool json) {
     if (info["entries"].empty())
       package.plugin->entry(ref.entry, device_type(device_kind(options.load.device)));
     info["trust"] = package.trust.state;
+    info["signer"] = package.trust.signer;
     info["digest"] = package.digest;
   } catch (const Error& e) {
     failure = e;

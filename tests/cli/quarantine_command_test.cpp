@@ -1,30 +1,19 @@
 // `graft quarantine` as a person or script meets it.
 #include <gtest/gtest.h>
-#include <sys/wait.h>
 
-#include <cstdio>
 #include <nlohmann/json.hpp>
 
 #include "fixtures.h"
 #include "graft/quarantine.h"
+#include "run_graft.h"
 
 namespace graft {
 namespace {
 
 using nlohmann::json;
 
-struct Result {
-  int exit;
-  std::string out;  // standard output and standard error
-};
-
-Result quarantine_command(const std::string& arguments) {
-  std::string command = std::string(GRAFT_PROGRAM) + " quarantine " + arguments + " 2>&1";
-  FILE* pipe = popen(command.c_str(), "r");
-  Result result{-1, ""};
-  for (int c; (c = std::fgetc(pipe)) != EOF;) result.out += static_cast<char>(c);
-  result.exit = WEXITSTATUS(pclose(pipe));
-  return result;
+test::Result quarantine_command(const std::string& arguments) {
+  return test::run_graft("quarantine " + arguments);
 }
 
 class QuarantineCommand : public testing::Test {
@@ -42,7 +31,7 @@ TEST_F(QuarantineCommand, AddsListsAndLifts) {
   EXPECT_EQ(quarantine_command("add " + digest_ + " --reason 'wrong \033[31m results'").exit, 0);
   EXPECT_TRUE(find_quarantined(digest_));
 
-  Result text = quarantine_command("");
+  test::Result text = quarantine_command("");
   EXPECT_NE(text.out.find(digest_), std::string::npos);
   EXPECT_NE(text.out.find("wrong ?[31m results"), std::string::npos) << text.out;
   json listed = json::parse(quarantine_command("--json").out);
@@ -50,7 +39,7 @@ TEST_F(QuarantineCommand, AddsListsAndLifts) {
   EXPECT_EQ(listed[0]["digest"], digest_);
   EXPECT_EQ(listed[0]["reason"], "wrong \033[31m results");
 
-  Result lifted = quarantine_command("lift " + digest_.substr(0, 19) + " --json");
+  test::Result lifted = quarantine_command("lift " + digest_.substr(0, 19) + " --json");
   EXPECT_EQ(lifted.exit, 0);
   EXPECT_EQ(json::parse(lifted.out)["lifted"], digest_);
   EXPECT_FALSE(find_quarantined(digest_));
@@ -67,7 +56,7 @@ TEST_F(QuarantineCommand, EndsWithOneAndTwoOnErrors) {
 
 TEST_F(QuarantineCommand, ExplainsItselfWithExamples) {
   for (const char* words : {"--help", "list --help", "lift --help", "add --help"}) {
-    Result help = quarantine_command(words);
+    test::Result help = quarantine_command(words);
     EXPECT_EQ(help.exit, 0) << words;
     EXPECT_NE(help.out.find("Example:"), std::string::npos) << words;
   }
