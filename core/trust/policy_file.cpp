@@ -180,6 +180,9 @@ std::string Policy::json() const {
   auto put = [](nlohmann::ordered_json& object, const char* name, const std::string& text) {
     if (!text.empty()) object[name] = text;
   };
+  // What was taken away of the defaults is said, too: a file of this text would have them otherwise.
+  for (const auto& [name, rule] : default_publishers()) root["trusted_publishers"][name] = nullptr;
+  for (const auto& [name, key] : default_keys()) root["keys"][name] = nullptr;
   for (const auto& [name, rule] : trusted_publishers) {
     nlohmann::ordered_json signers = nlohmann::ordered_json::array();
     for (const SignerRule& signer : rule.signers) {

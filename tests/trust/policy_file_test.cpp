@@ -49,7 +49,8 @@ TEST(PolicyFile, SaysWhoIsTrustedAndWhoSigns) {
 }
 
 TEST(PolicyFile, IsWhatItPrints) {
-  Policy policy = Policy::parse(R"({"version": 1, "trusted_publishers": {"us": {}}, "deny": {"commits": ["abc"]}})", "a", {});
+  Policy policy = Policy::parse(R"({"version": 1, "trusted_publishers": {"us": {}, "kernels-community": null}, "deny": {"commits": ["abc"]}})",
+                                "a", {});
   Policy again = Policy::parse(policy.json(), "b", {});
   EXPECT_EQ(again.json(), policy.json());
 }
