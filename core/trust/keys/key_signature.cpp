@@ -4,6 +4,7 @@
 #include "graft/error.h"
 #include "graft/hash.h"
 #include "json_text.h"
+#include "sigstore/dsse.h"
 
 namespace graft {
 namespace {
@@ -22,19 +23,13 @@ std::string base64(std::string_view bytes) {
   return to_base64({bytes.begin(), bytes.end()});
 }
 
-/// Pre-authentication encoding of the DSSE protocol, version 1.
-std::string pre_authentication_encoding(std::string_view type, std::string_view payload) {
-  return "DSSEv1 " + std::to_string(type.size()) + " " + std::string(type) + " " + std::to_string(payload.size()) +
-         " " + std::string(payload);
-}
-
 }  // namespace
 
 std::string sign_dsse(std::string_view metadata, const std::vector<std::string>& private_keys) {
   Json signatures = Json::array();
   for (const std::string& key : private_keys)
     signatures.push_back({{"keyid", ed25519::key_id(ed25519::public_key_of(key))},
-                          {"sig", base64(ed25519::sign(key, pre_authentication_encoding(kPayloadType, metadata)))}});
+                          {"sig", base64(ed25519::sign(key, sigstore::pae(kPayloadType, metadata)))}});
   return Json{{"payload", base64(metadata)}, {"payloadType", kPayloadType}, {"signatures", signatures}}.dump() + "\n";
 }
 
@@ -48,7 +43,7 @@ KeySignatures parse_dsse(std::string_view envelope, std::string_view metadata) {
   if (root.text("payloadType") != kPayloadType) refuse(kDsseFile, "is around something else than a kernel's metadata");
   auto payload = from_base64(root.text("payload"));
   if (!payload || *payload != metadata) refuse(kDsseFile, "is around other bytes than metadata.json");
-  KeySignatures found{pre_authentication_encoding(kPayloadType, metadata), {}};
+  KeySignatures found{sigstore::pae(kPayloadType, metadata), {}};
   for (const Json& item : root.array("signatures")) {
     auto signature = from_base64(Fields(item, kDsseFile).text("sig"));
     if (!signature) refuse(kDsseFile, "has a signature that is no base64");

@@ -23,9 +23,13 @@ bool is_artifact(const detail::Fields& subject, const Artifact& artifact) {
 
 }  // namespace
 
+std::string pae(std::string_view type, std::string_view payload) {
+  return "DSSEv1 " + std::to_string(type.size()) + ' ' + std::string(type) + ' ' + std::to_string(payload.size()) +
+         ' ' + std::string(payload);
+}
+
 std::string pae(const Envelope& envelope) {
-  return "DSSEv1 " + std::to_string(envelope.payload_type.size()) + ' ' + envelope.payload_type + ' ' +
-         std::to_string(envelope.payload.size()) + ' ' + std::string(text(envelope.payload));
+  return pae(envelope.payload_type, text(envelope.payload));
 }
 
 void check_subject(const Envelope& envelope, const Artifact& artifact) {
