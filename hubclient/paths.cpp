@@ -15,7 +15,8 @@ bool is_name_byte(char c) {
 }
 
 bool is_name(std::string_view name) {
-  return !name.empty() && name.size() <= kMaxName && name.front() != '.' && name.front() != '-' &&
+  auto at_an_end = [](char c) { return c != '.' && c != '-'; };
+  return !name.empty() && name.size() <= kMaxName && at_an_end(name.front()) && at_an_end(name.back()) &&
          name.find("..") == name.npos && std::all_of(name.begin(), name.end(), is_name_byte);
 }
 
@@ -23,10 +24,14 @@ bool is_name(std::string_view name) {
 
 void check_repo_name(std::string_view name) {
   std::size_t slash = name.find('/');
+  auto refuse = [&](const char* why) {
+    throw Error(ErrorCode::invalid_argument, "repo \"" + std::string(name) + "\"", why, "write it as in graft-kernels/norm");
+  };
   if (slash == name.npos || !is_name(name.substr(0, slash)) || !is_name(name.substr(slash + 1)))
-    throw Error(ErrorCode::invalid_argument, "repo \"" + std::string(name) + "\"",
-                "is not of the form org/name, each of letters, digits, '.', '_' and '-'",
-                "write it as in graft-kernels/norm");
+    refuse("is not of the form org/name, each of letters, digits, '.', '_' and '-', with a letter, digit or '_' at both ends");
+  // The cache's folders are called kernels--org--name: two repos would share one.
+  if (name.find("--") != name.npos) refuse("holds \"--\", which no repo's name may");
+  if (name.ends_with(".git")) refuse("ends in \".git\", which no repo's name may");
 }
 
 bool is_commit(std::string_view text) {

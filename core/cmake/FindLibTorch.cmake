@@ -2,6 +2,7 @@
 #   LibTorch::c10  libc10.so
 #   LibTorch::cpu  libtorch_cpu.so with its headers; what a host on CPU links, and all it links
 #   LibTorch_DIRECTORY, LibTorch_VERSION, LibTorch_SOURCE (where it came from, for messages)
+#   LibTorch_CUDA_VERSION, "13.0"; empty for a build without CUDA
 # Searched in this order, the same that tools/setup follows:
 #   1. LIBTORCH, a CMake or environment variable: the folder that holds include/ and lib/. A wrong one is an error.
 #   2. a torch 2.11 of the python3 on PATH
@@ -98,6 +99,16 @@ if(LibTorch_VERSION)
       set(LibTorch_DIRECTORY "")
     endif()
   endif()
+endif()
+
+# Torch's own version.py says it; where tools/setup left that out, the wheel of the CUDA runtime beside it does.
+set(LibTorch_CUDA_VERSION "")
+if(LibTorch_DIRECTORY AND EXISTS ${LibTorch_DIRECTORY}/version.py)
+  file(STRINGS ${LibTorch_DIRECTORY}/version.py _line REGEX "^cuda[ :].*= *'[0-9.]+'")
+  string(REGEX MATCH "[0-9]+\\.[0-9]+" LibTorch_CUDA_VERSION "${_line}")
+elseif(LibTorch_DIRECTORY)
+  file(GLOB _wheel ${LibTorch_DIRECTORY}/../nvidia_cuda_runtime-*.dist-info)
+  string(REGEX REPLACE ".*nvidia_cuda_runtime-([0-9]+\\.[0-9]+).*" "\\1" LibTorch_CUDA_VERSION "${_wheel}")
 endif()
 
 include(FindPackageHandleStandardArgs)

@@ -27,7 +27,7 @@ std::filesystem::path torch_folder() {
 
 }  // namespace
 
-bool cuda_driver_present() { return HostPlatform::detect().with_cuda().cuda.has_value(); }
+bool cuda_driver_present() { return HostPlatform::detect().with_device("cuda").cuda.has_value(); }
 
 int open_cuda() {
   static std::mutex mutex;

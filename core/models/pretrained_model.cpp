@@ -104,10 +104,14 @@ void PreTrainedModel::unkernelize() {
 
 BindReport PreTrainedModel::set_attn_implementation(const std::string& implementation, bool allow_all_kernels,
                                                     bool use_fallback, const std::optional<Policy>& policy) {
-  const bool torch = implementation == "sdpa" || implementation == "eager";
-  if (!torch) KernelRef::parse(implementation);  // throws with the place of the mistake
-  if (torch) fused_attention_ = implementation == "sdpa";
-  attention_kernel_ = torch ? "" : implementation;
+  const AttentionRef attention = AttentionRef::parse(implementation);
+  if (attention.paged) {
+    throw Error(ErrorCode::unsupported, "attn_implementation " + implementation,
+                "generate() keeps its KV cache in one piece, so there are no pages to attend over",
+                "name it without paged|");
+  }
+  if (!attention.builtin.empty()) fused_attention_ = attention.builtin == "sdpa";
+  attention_kernel_ = attention.builtin.empty() ? attention.kernel.str() : "";
   kernel_options_.allow_all_kernels = kernel_options_.allow_all_kernels || allow_all_kernels;
   kernel_options_.use_fallback = use_fallback;
   if (policy) kernel_options_.policy = policy;
@@ -117,7 +121,7 @@ BindReport PreTrainedModel::set_attn_implementation(const std::string& implement
 BindReport PreTrainedModel::bind() {
   KernelConfig config = use_kernels_ ? KernelConfig::defaults().with(kernel_config_) : KernelConfig();
   if (!attention_kernel_.empty()) {
-    config = config.with(KernelConfig({{"attention", attention_kernel_}}, {.use_local_kernel = true}));
+    config = config.with(KernelConfig({{"attention", attention_kernel_}}));
   }
   return graft::kernelize(*this, {.mode = kernel_options_.mode,
                                   .kernel_config = config,

@@ -3,20 +3,23 @@
 #include <sys/utsname.h>
 
 #include <algorithm>
-#include <fstream>
-#include <iterator>
-#include <nlohmann/json.hpp>
+#include <set>
 
 #ifdef __GLIBC__
 #include <gnu/libc-version.h>
 #endif
 
 #include "graft/error.h"
+#include "json_text.h"
+#include "variant_name.h"
 
 namespace graft {
 namespace {
 
+using detail::Fields;
 using nlohmann::ordered_json;
+
+const std::string kSource = "host description";
 
 HostPlatform read_host() {
   HostPlatform host;
@@ -26,36 +29,83 @@ HostPlatform read_host() {
   std::transform(host.os.begin(), host.os.end(), host.os.begin(),
                  [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
   host.cpu = system.machine;
-  std::ifstream cpuinfo("/proc/cpuinfo");
-  host.cpu_features = parse_cpuinfo(std::string(std::istreambuf_iterator<char>(cpuinfo), {}));
+  host.cpu_features = graft::cpu_features();
   if (host.cpu == "x86_64") host.cpu_level = x86_64_level(host.cpu_features);
 #ifdef __GLIBC__
   host.glibc = gnu_get_libc_version();
 #endif
+#ifdef GRAFT_LIBTORCH_VERSION
+  host.torch = ShortVersion::parse(GRAFT_LIBTORCH_VERSION).value_or(ShortVersion()).str();
+  host.torch_cxx11_abi = _GLIBCXX_USE_CXX11_ABI == 1;
+#endif
   return host;
 }
 
-[[noreturn]] void refuse(const std::string& why) {
-  throw Error(ErrorCode::invalid_argument, "host description", why, "print one with: graft doctor --host");
+void put(ordered_json& object, const char* name, const std::string& value) {
+  if (!value.empty()) object[name] = value;
 }
 
-template <class T>
-T field(const ordered_json& object, const char* name, T fallback) try {
-  return object.contains(name) ? object.at(name).get<T>() : fallback;
-} catch (const nlohmann::json::exception&) {
-  refuse("its field \"" + std::string(name) + "\" has the wrong type");
+void put(ordered_json& object, const char* name, const std::vector<std::string>& values) {
+  if (!values.empty()) object[name] = values;
 }
 
-/// "13.0" ↔ 13000, as the driver counts.
-std::string cuda_version(int version) {
-  return std::to_string(version / 1000) + "." + std::to_string(version % 1000 / 10);
+std::string version_field(const Fields& object, const char* name) {
+  std::string text = object.optional_text(name).value_or("");
+  if (!text.empty() && !ShortVersion::parse(text)) object.fail(name, "is no version, as in \"13.0\"");
+  return text;
 }
 
-int parse_cuda_version(const std::string& text) {
-  int major = 0, minor = 0;
-  if (std::sscanf(text.c_str(), "%3d.%2d", &major, &minor) < 1 || major < 0 || minor < 0)
-    refuse("cuda.driver \"" + text + "\" is no version");
-  return major * 1000 + minor * 10;
+int cuda_field(const Fields& object, const char* name) {
+  std::string text = version_field(object, name);
+  if (text.empty()) return 0;
+  ShortVersion version = *ShortVersion::parse(text);
+  if (version.major > 999 || version.minor > 99) object.fail(name, "is no version of CUDA");
+  return version.major * 1000 + version.minor * 10;
+}
+
+std::vector<std::string> texts_field(const Fields& object, const char* name) {
+  std::vector<std::string> texts;
+  if (!object.has(name)) return texts;
+  for (const detail::Json& item : object.array(name)) {
+    if (!item.is_string()) object.fail(name, "holds what is no text");
+    texts.push_back(item.get<std::string>());
+  }
+  return texts;
+}
+
+/// A misspelt field would leave its own one absent, and every variant that needs it rejected.
+void check_names(const Fields& object, const std::set<std::string>& known) {
+  for (const auto& [name, value] : object.items())
+    if (!known.contains(name)) object.fail(name, "is no field of a host description");
+}
+
+HostPlatform read_json(std::string_view text) {
+  const detail::Json json = detail::parse_object(text, kSource, detail::DuplicateKeys::refused);
+  Fields object(json, kSource);
+  check_names(object, {"os", "cpu", "cpu_level", "cpu_features", "glibc", "torch", "torch_cxx11_abi", "cuda", "rocm", "metal",
+                       "xpu", "cann", "tvm_ffi", "adapters"});
+  HostPlatform host;
+  host.os = object.text("os");
+  host.cpu = object.text("cpu");
+  host.cpu_level = object.optional_text("cpu_level").value_or("");
+  host.cpu_features = texts_field(object, "cpu_features");
+  std::sort(host.cpu_features.begin(), host.cpu_features.end());
+  host.glibc = version_field(object, "glibc");
+  host.torch = version_field(object, "torch");
+  if (object.has("torch_cxx11_abi")) host.torch_cxx11_abi = object.boolean("torch_cxx11_abi", false);
+  host.tvm_ffi = version_field(object, "tvm_ffi");
+  host.adapters = texts_field(object, "adapters");
+  if (object.has("cuda")) {
+    Fields cuda = object.object("cuda");
+    check_names(cuda, {"driver", "runtime", "capabilities"});
+    host.cuda = HostPlatform::Cuda{cuda_field(cuda, "driver"), texts_field(cuda, "capabilities"), cuda_field(cuda, "runtime")};
+    if (host.cuda->driver == 0) cuda.fail("driver", "is missing");
+  }
+  host.rocm = version_field(object, "rocm");
+  host.metal = version_field(object, "metal");
+  host.xpu = version_field(object, "xpu");
+  host.cann = version_field(object, "cann");
+  return host;
 }
 
 }  // namespace
@@ -69,31 +119,33 @@ std::string HostPlatform::to_json() const {
   ordered_json object;
   object["os"] = os;
   object["cpu"] = cpu;
-  if (!cpu_level.empty()) object["cpu_level"] = cpu_level;
-  if (!cpu_features.empty()) object["cpu_features"] = cpu_features;
-  if (!glibc.empty()) object["glibc"] = glibc;
-  if (cuda) object["cuda"] = {{"driver", cuda_version(cuda->driver)}, {"capabilities", cuda->capabilities}};
+  put(object, "cpu_level", cpu_level);
+  put(object, "cpu_features", cpu_features);
+  put(object, "glibc", glibc);
+  put(object, "torch", torch);
+  if (torch_cxx11_abi) object["torch_cxx11_abi"] = *torch_cxx11_abi;
+  if (cuda) {
+    object["cuda"]["driver"] = cuda_version_text(cuda->driver);
+    if (cuda->runtime != 0) object["cuda"]["runtime"] = cuda_version_text(cuda->runtime);
+    put(object["cuda"], "capabilities", cuda->capabilities);
+  }
+  put(object, "rocm", rocm);
+  put(object, "metal", metal);
+  put(object, "xpu", xpu);
+  put(object, "cann", cann);
+  put(object, "tvm_ffi", tvm_ffi);
+  put(object, "adapters", adapters);
   return object.dump(2);
 }
 
-HostPlatform HostPlatform::from_json(std::string_view text) {
-  ordered_json object = ordered_json::parse(text, nullptr, /*allow_exceptions=*/false);
-  if (!object.is_object()) refuse("is no JSON object");
-  HostPlatform host;
-  host.os = field<std::string>(object, "os", "");
-  host.cpu = field<std::string>(object, "cpu", "");
-  if (host.os.empty() || host.cpu.empty()) refuse("lacks \"os\" or \"cpu\"");
-  host.cpu_level = field<std::string>(object, "cpu_level", "");
-  host.cpu_features = field<std::vector<std::string>>(object, "cpu_features", {});
-  std::sort(host.cpu_features.begin(), host.cpu_features.end());
-  host.glibc = field<std::string>(object, "glibc", "");
-  if (object.contains("cuda")) {
-    const ordered_json& described = object["cuda"];
-    if (!described.is_object()) refuse("its field \"cuda\" has the wrong type");
-    host.cuda = Cuda{parse_cuda_version(field<std::string>(described, "driver", "")),
-                     field<std::vector<std::string>>(described, "capabilities", {})};
-  }
-  return host;
+HostPlatform HostPlatform::from_json(std::string_view text) try {
+  return read_json(text);
+} catch (const Error& e) {  // it was given by the user, not by a stranger
+  throw Error(ErrorCode::invalid_argument, e.failed(), e.why(), "print one with: graft doctor --host");
+}
+
+std::string cuda_version_text(int version) {
+  return ShortVersion{version / 1000, version % 1000 / 10}.str();
 }
 
 }  // namespace graft

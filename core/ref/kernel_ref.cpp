@@ -19,7 +19,8 @@ bool is_entry_byte(char c) {
 
 class Parser {
  public:
-  explicit Parser(std::string_view text) : text_(text) {}
+  Parser(std::string_view what, std::string_view whole, std::size_t begin)
+      : what_(what), whole_(whole), text_(whole.substr(begin)), begin_(begin) {}
 
   KernelRef parse() {
     if (text_.empty()) fail(0, "is empty");
@@ -75,7 +76,7 @@ class Parser {
     std::string revision(text_.substr(begin, end - begin));
     if (revision.empty()) fail(begin, "has an empty revision");
     if (VersionRange::is_range(revision)) {
-      VersionRange::parse(revision);
+      VersionRange::parse_in(what_, whole_, begin_ + begin, begin_ + end);
       return revision;
     }
     for (std::size_t i = begin; i < end; ++i)
@@ -98,16 +99,21 @@ class Parser {
   }
 
   [[noreturn]] void fail(std::size_t at, std::string why) {
-    throw_at("kernel reference", text_, at, std::move(why), std::string(kForm));
+    throw_at(what_, whole_, begin_ + at, std::move(why), std::string(kForm));
   }
 
-  std::string_view text_;
+  std::string_view what_, whole_, text_;
+  std::size_t begin_;
 };
 
 }  // namespace
 
 KernelRef KernelRef::parse(std::string_view text) {
-  return Parser(text).parse();
+  return parse_in("kernel reference", text, 0);
+}
+
+KernelRef KernelRef::parse_in(std::string_view what, std::string_view whole, std::size_t begin) {
+  return Parser(what, whole, begin).parse();
 }
 
 std::string KernelRef::str() const {

@@ -10,10 +10,14 @@ bool VersionRange::is_range(std::string_view text) {
 }
 
 VersionRange VersionRange::parse(std::string_view text) {
+  return parse_in("version range", text, 0, text.size());
+}
+
+VersionRange VersionRange::parse_in(std::string_view what, std::string_view whole, std::size_t first, std::size_t last) {
   VersionRange range;
+  std::string_view text = whole.substr(first, last - first);
   auto fail = [&](std::size_t at, std::string why) {
-    throw_at("version range", text, at, std::move(why),
-             "write it as in >=2.0,<3.0 or ~=1.4 or ==2.* or ^1.2");
+    throw_at(what, whole, first + at, std::move(why), "write a version range as in >=2.0,<3.0 or ~=1.4 or ==2.* or ^1.2");
   };
   for (std::size_t begin = 0; begin <= text.size();) {
     std::size_t end = std::min(text.find(',', begin), text.size());
@@ -34,7 +38,7 @@ VersionRange VersionRange::parse(std::string_view text) {
     auto version = Version::parse(prefix ? written.substr(0, written.size() - 2) : written);
     if (!version) fail(at, written.empty() ? "the version is missing" : "is no version");
     if (prefix && version->base() != *version) fail(at, "'*' stands after numbers only");
-    range.prereleases_ |= version->is_prerelease();
+    range.prereleases_ |= op != "!=" && version->is_prerelease();
 
     if (op == "==") range.bounds_.push_back({prefix ? Op::equal_prefix : Op::equal, *version});
     if (op == "!=") range.bounds_.push_back({prefix ? Op::not_equal_prefix : Op::not_equal, *version});
@@ -76,14 +80,14 @@ bool VersionRange::holds(const Bound& bound, const Version& version) {
       return version.same_prefix(limit, limit.size());
     case Op::not_equal_prefix:
       return !version.same_prefix(limit, limit.size());
-    // PEP 440: <1.7 keeps 1.7's own pre-releases out, >1.7 its post-releases.
+    // PEP 440: <1.7 keeps 1.7's own pre-releases out, >1.7 and >1.7rc1 its post-releases.
     case Op::less:
       return version < limit &&
              (limit.is_prerelease() || version.base() != limit.base() || !version.is_prerelease());
     case Op::less_equal:
       return version <= limit;
     case Op::greater:
-      return version > limit && (version.base() != limit.base() || limit.base() != limit);
+      return version > limit && (limit.is_postrelease() || version.base() != limit.base() || !version.is_postrelease());
     case Op::greater_equal:
       return version >= limit;
   }

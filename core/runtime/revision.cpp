@@ -32,6 +32,10 @@ std::optional<Revision> highest(const Refs& refs, const VersionRange* range) {
   return Revision{names[*index], commits[*index]};
 }
 
+bool is_number(const std::string& text) {
+  return text.find_first_not_of("0123456789") == text.npos;
+}
+
 [[noreturn]] void not_found(const Refs& refs, const std::string& what, const std::string& why) {
   throw Error(ErrorCode::revision_not_found, what, why,
               "tags: " + list_of(refs.tags) + "; branches: " + list_of(refs.branches));
@@ -51,7 +55,11 @@ Revision resolve_revision(const Refs& refs, const std::string& revision, const s
     if (auto found = highest(refs, &range)) return *found;
     not_found(refs, what, "has no version in " + revision);
   }
+  if (is_number(revision))  // HF kernels' version=2 is branch v2
+    if (auto branch = refs.branches.find("v" + revision); branch != refs.branches.end()) return {branch->first, branch->second};
   if (auto found = find_revision(refs, revision)) return *found;
+  if (is_number(revision))
+    if (auto tag = refs.tags.find("v" + revision); tag != refs.tags.end()) return {tag->first, tag->second};
   not_found(refs, what, "has no tag, branch or commit " + revision);
 }
 

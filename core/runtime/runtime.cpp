@@ -31,8 +31,7 @@ HubOptions hub_options(const RuntimeOptions& options) {
 }
 
 HostPlatform host_for(const std::string& device) {
-  const HostPlatform& host = HostPlatform::detect();
-  return device_kind(device) == "cuda" ? host.with_cuda() : host;
+  return HostPlatform::detect().with_device(device_kind(device));
 }
 
 /// The variants of a commit: the folders below build/ that hold files.

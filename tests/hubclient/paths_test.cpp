@@ -14,7 +14,7 @@ TEST(RepoName, TakesOrgSlashName) {
 
 TEST(RepoName, RefusesWhatCouldLeaveAFolderOrLookLikeAnOption) {
   for (std::string name : {"", "norm", "/norm", "a/", "a/b/c", "../a", "a/..", "a/.git", "-a/b", "a/-b",
-                           "a b/c", "a/b..c", "a\\b/c", "a/b\n", "ä/b"})
+                           "a b/c", "a/b..c", "a/b-", "a./b", "a--b/c", "a/b--c", "a/b.git", "a\\b/c", "a/b\n", "ä/b"})
     EXPECT_THROW(check_repo_name(name), Error) << name;
   EXPECT_THROW(check_repo_name(std::string("a/b\0c", 5)), Error);
   EXPECT_THROW(check_repo_name("a/" + std::string(97, 'x')), Error);

@@ -68,7 +68,13 @@ INSTANTIATE_TEST_SUITE_P(Texts, BadRef,
                                          Bad{"./a/b", 3}, Bad{"a/", 2}, Bad{"/x:", 3}, Bad{"a/b@", 4},
                                          Bad{"a/b@:E", 4}, Bad{"a/b:", 4}, Bad{"a/b:E:F", 5}, Bad{"a b/c", 1},
                                          Bad{"a/b@v 1", 5}, Bad{"a/b@../x", 4}, Bad{"a/..", 0},
-                                         Bad{"a/b@>=", 2}, Bad{"a/b:E/F", 5}, Bad{"https://x/y", 5}));
+                                         Bad{"a/b@>=", 6}, Bad{"a/b@>=1,x:E", 8}, Bad{"a/b@==1.*,>2.*", 13}, Bad{"a/b:E/F", 5}, Bad{"https://x/y", 5}));
+
+TEST(KernelRef, HoldsReposAgainstTheHubsRules) {
+  for (const char* text : {"a--b/c", "a/b--c", "a/b..c", "-a/b", "a/b-", "a/.b", "a./b", "a/b.git"})
+    EXPECT_THROW(KernelRef::parse(text), Error) << text;
+  EXPECT_NO_THROW(KernelRef::parse("_a/b_c.d-e"));
+}
 
 TEST(KernelRef, RefusesNulAndOverlongTexts) {
   EXPECT_THROW(KernelRef::parse(std::string("a/b\0c", 5)), Error);

@@ -12,6 +12,7 @@ namespace graft {
 ///   graft-kernels/norm:RMSNorm                 the highest version of the repo
 ///   graft-kernels/norm@v1.2.0:RMSNorm          a tag, a branch or a commit
 ///   graft-kernels/norm@>=1.0,<2.0:RMSNorm      the highest version in a range (see version.h)
+///   graft-kernels/norm@2:RMSNorm               version branch v2, as HF kernels' version=2
 ///   /home/me/norm:RMSNorm                      what was just built: a repo, a variant folder or a .so
 ///
 /// A value; immutable use from any thread.
@@ -26,10 +27,29 @@ struct KernelRef {
   /// Throws Error(invalid_argument); the message shows the text with a caret under the place.
   static KernelRef parse(std::string_view text);
 
+  /// parse() of what follows byte `begin` of `whole`, a `what` ("LOCAL_KERNELS"), which the error shows.
+  static KernelRef parse_in(std::string_view what, std::string_view whole, std::size_t begin);
+
   /// The text again: parse(str()) is the same reference.
   std::string str() const;
 
   bool operator==(const KernelRef&) const = default;
+};
+
+/// What an attn_implementation names, as in transformers: "eager", "sdpa", or a repo's entry; each perhaps with "paged|"
+/// before it, for attention over a paged KV cache.
+struct AttentionRef {
+  bool paged = false;
+  std::string builtin;  // "eager" or "sdpa"; empty: a kernel
+  KernelRef kernel;     // never a local one, and its revision has no slash: transformers would not take either
+
+  /// Throws Error(invalid_argument) with a caret under the place; what transformers' pattern for kernels or the Hub's rules
+  /// for repo names (hub.h) refuse is refused here.
+  static AttentionRef parse(std::string_view text);
+
+  std::string str() const;
+
+  bool operator==(const AttentionRef&) const = default;
 };
 
 }  // namespace graft

@@ -27,6 +27,8 @@ class Version {
   bool same_prefix(const Version& other, std::size_t count) const;
   Version base() const { return bumped(size(), 0); }  // without pre, post and dev parts
 
+  bool is_postrelease() const { return post_ >= 0; }
+
   std::strong_ordering operator<=>(const Version& other) const;
   bool operator==(const Version& other) const { return (*this <=> other) == 0; }
 
@@ -51,7 +53,10 @@ class VersionRange {
   /// Throws Error(invalid_argument) with a caret under the place.
   static VersionRange parse(std::string_view text);
 
-  /// A pre-release is contained only if one of the range's own versions is a pre-release.
+  /// parse() of bytes [begin, end) of `whole`, a `what` ("kernel reference"), which the error shows.
+  static VersionRange parse_in(std::string_view what, std::string_view whole, std::size_t begin, std::size_t end);
+
+  /// A pre-release is contained only if one of the range's own versions, besides those after !=, is a pre-release.
   bool contains(const Version& version) const;
 
  private:

@@ -17,8 +17,9 @@ namespace graft {
 
 enum class RepoKind { kernel, model };
 
-/// A repo: "graft-kernels/norm" of kind kernel. Two path components of [A-Za-z0-9._-], none of them beginning
-/// with a dot or a dash, each at most 96 bytes.
+/// A repo: "graft-kernels/norm" of kind kernel. Two path components of [A-Za-z0-9._-], none of them beginning or ending
+/// with a dot or a dash, each at most 96 bytes; no "--" or ".." in them, no ".git" at the end. Source: huggingface_hub's
+/// validate_repo_id.
 struct RepoId {
   RepoKind kind = RepoKind::kernel;
   std::string name;
