@@ -74,17 +74,33 @@ std::optional<std::string> from_base64(std::string_view text) {
   return bytes;
 }
 
-std::vector<unsigned char> hash_file(const std::filesystem::path& file, std::string_view algorithm) {
+namespace {
+
+std::vector<unsigned char> finish_with(Hasher hasher, const std::filesystem::path& file) {
   std::ifstream in(file, std::ios::binary);
   if (!in || !std::filesystem::is_regular_file(file))
     throw Error(ErrorCode::io, "file " + file.string(), "cannot be read",
                 "check that it exists and its permissions");
-  Hasher hasher(algorithm);
   std::vector<char> buffer(1 << 16);
   while (in.read(buffer.data(), static_cast<std::streamsize>(buffer.size())) || in.gcount() > 0)
     hasher.update(buffer.data(), static_cast<std::size_t>(in.gcount()));
   if (in.bad()) throw Error(ErrorCode::io, "file " + file.string(), "reading it failed");
   return hasher.finish();
+}
+
+}  // namespace
+
+std::vector<unsigned char> hash_file(const std::filesystem::path& file, std::string_view algorithm) {
+  return finish_with(Hasher(algorithm), file);
+}
+
+std::vector<unsigned char> hash_git_blob(const std::filesystem::path& file) {
+  std::error_code error;
+  const auto size = std::filesystem::file_size(file, error);
+  if (error) throw Error(ErrorCode::io, "file " + file.string(), "cannot be read", "check that it exists and its permissions");
+  Hasher hasher("sha1");
+  hasher.update("blob " + std::to_string(size) + std::string(1, '\0'));
+  return finish_with(std::move(hasher), file);
 }
 
 }  // namespace graft

@@ -1,5 +1,9 @@
 #include "graft/find_commit.h"
 
+#include <algorithm>
+#include <iterator>
+#include <set>
+
 #include "graft/error.h"
 #include "revision.h"
 
@@ -31,6 +35,23 @@ FoundCommit find_kernel(Hub& hub, const std::string& name, const std::string& re
       throw kernel;
     }
   }
+}
+
+std::vector<std::string> variants_of(const std::vector<HubFile>& files) {
+  constexpr std::string_view kBuild = "build/";
+  std::set<std::string> names;
+  for (const HubFile& file : files)
+    if (std::size_t slash = file.path.find('/', kBuild.size()); file.path.starts_with(kBuild) && slash != file.path.npos)
+      names.insert(file.path.substr(kBuild.size(), slash - kBuild.size()));
+  return {names.begin(), names.end()};
+}
+
+std::vector<HubFile> files_of_variant(const std::vector<HubFile>& files, const std::string& variant) {
+  const std::string prefix = "build/" + variant + "/";
+  std::vector<HubFile> chosen;
+  if (variant.empty()) return chosen;
+  std::copy_if(files.begin(), files.end(), std::back_inserter(chosen), [&](const HubFile& file) { return file.path.starts_with(prefix); });
+  return chosen;
 }
 
 }  // namespace graft

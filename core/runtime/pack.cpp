@@ -11,7 +11,7 @@
 #include "graft/tree.h"
 #include "graft/version.h"
 #include "keys/key_signature.h"
-#include "metadata.h"
+#include "graft/metadata.h"
 #include "variant_digest.h"
 #include "whole_file.h"
 

@@ -1,14 +1,15 @@
 #include "graft/runtime.h"
 
+#include <cstdlib>
 #include <map>
 #include <mutex>
-#include <set>
 
 #include "admission.h"
 #include "graft/error.h"
 #include "graft/find_commit.h"
 #include "graft/host_platform.h"
 #include "graft/quarantine.h"
+#include "local_overrides.h"
 #include "local_package.h"
 #include "plugin_loader.h"
 #include "seen_versions.h"
@@ -19,7 +20,6 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr std::string_view kFirstParty = "graft-kernels/";
-constexpr std::string_view kBuild = "build/";
 
 /// The environment's, where `options` does not say otherwise.
 HubOptions hub_options(const RuntimeOptions& options) {
@@ -30,17 +30,8 @@ HubOptions hub_options(const RuntimeOptions& options) {
   return hub;
 }
 
-HostPlatform host_for(const std::string& device) {
-  return HostPlatform::detect().with_device(device_kind(device));
-}
-
-/// The variants of a commit: the folders below build/ that hold files.
-std::vector<std::string> variants_of(const std::vector<HubFile>& files) {
-  std::set<std::string> names;
-  for (const HubFile& file : files)
-    if (std::size_t slash = file.path.find('/', kBuild.size()); file.path.starts_with(kBuild) && slash != file.path.npos)
-      names.insert(file.path.substr(kBuild.size(), slash - kBuild.size()));
-  return {names.begin(), names.end()};
+HostPlatform host_for(const LoadOptions& load) {
+  return load.host ? *load.host : HostPlatform::detect().with_device(device_kind(load.device));
 }
 
 [[noreturn]] void no_variant_fits(const std::string& repo, const VariantChoice& variants,
@@ -68,8 +59,11 @@ struct Runtime::State {
   RuntimeOptions options;
   std::mutex mutex;  // guards what follows
   std::optional<Policy> policy;
+  std::optional<LockFile> lock;
   std::shared_ptr<Hub> embedded, endpoint;
   std::map<std::string, Package> loaded;  // by reference without entry, device and the switch
+
+  const LocalOverrides overrides = LocalOverrides::from_environment();
 
   Package load_from_hub(Runtime& runtime, const KernelRef& ref, const LoadOptions& load);
   Package load_local(Runtime& runtime, const KernelRef& ref, const LoadOptions& load);
@@ -83,8 +77,13 @@ Kernel Runtime::load(const KernelRef& ref, const LoadOptions& options) {
   return {std::move(package), &entry};
 }
 
-Package Runtime::load_package(const KernelRef& ref, const LoadOptions& options) try {
-  if (ref.is_local()) return state_->load_local(*this, ref, options);
+Package Runtime::load_package(const KernelRef& asked, const LoadOptions& options) try {
+  const KernelRef ref = state_->overrides.applied(asked);
+  if (ref.is_local()) {
+    Package package = state_->load_local(*this, ref, options);
+    if (!asked.is_local()) package.note = "LOCAL_KERNELS puts this path in the place of " + asked.repo;
+    return package;
+  }
   std::string key =
       ref.repo + "@" + ref.revision + " " + options.device + (options.allow_all_kernels ? " all" : "");
   if (options.policy) return state_->load_from_hub(*this, ref, options);  // decided anew: it may say otherwise
@@ -103,7 +102,7 @@ Package Runtime::load_package(const KernelRef& ref, const LoadOptions& options) 
   kept.ref = ref;
   return kept;
 } catch (const fs::filesystem_error& e) {
-  throw io_error(ref, e);
+  throw io_error(asked, e);
 }
 
 Package Runtime::State::load_from_hub(Runtime& runtime, const KernelRef& ref, const LoadOptions& load) {
@@ -119,6 +118,7 @@ Package Runtime::State::load_from_hub(Runtime& runtime, const KernelRef& ref, co
     no_variant_fits(ref.repo + "@" + found.revision, found.variants, load.device);
 
   VerifiedVariant verified = admit(policy, ref, found, runtime.fetch(found, load), trust);
+  Metadata metadata = std::move(verified.metadata);
   auto plugin = load_plugin(std::move(verified.library), ref.repo, rules_for(found.variants.chosen, load, policy));
   remember(policy, ref, found);
   return {ref,
@@ -130,27 +130,27 @@ Package Runtime::State::load_from_hub(Runtime& runtime, const KernelRef& ref, co
           trust,
           found.variants.trace,
           found.note,
+          std::move(metadata),
           plugin};
 }
 
 LocatedPackage Runtime::State::locate_in_hub(Runtime& runtime, const KernelRef& ref,
                                              const LoadOptions& load) {
   std::shared_ptr<Hub> hub = runtime.hub_for(ref.repo);
-  FoundCommit found = find_kernel(*hub, ref.repo, ref.revision);
-  VariantChoice variants = resolve_variant(variants_of(found.files), host_for(load.device), load.device);
-  std::erase_if(found.files, [&](const HubFile& file) {
-    return variants.chosen.empty() || !file.path.starts_with(std::string(kBuild) + variants.chosen + "/");
-  });
+  std::optional<LockedKernel> locked = runtime.locked(ref);
+  FoundCommit found = find_kernel(*hub, ref.repo, locked ? locked->commit : ref.revision);
+  VariantChoice variants = resolve_variant(variants_of(found.files), host_for(load), load.device);
   return {.repo = ref.repo,
-          .revision = found.revision.name,
+          .revision = locked ? locked->revision : found.revision.name,
           .commit = found.revision.commit,
-          .variants = std::move(variants),
+          .variants = variants,
           .endpoint = hub->endpoint(),
           .embedded = hub == runtime.embedded_hub(),
           .note = found.note,
           .kind = found.repo.kind,
-          .files = std::move(found.files),
-          .folder = {}};
+          .files = files_of_variant(found.files, variants.chosen),
+          .folder = {},
+          .locked = std::move(locked)};
 }
 
 Package Runtime::State::load_local(Runtime& runtime, const KernelRef& ref, const LoadOptions& load) {
@@ -161,7 +161,7 @@ Package Runtime::State::load_local(Runtime& runtime, const KernelRef& ref, const
   if (!load.use_local_kernel)
     throw Error(ErrorCode::untrusted, "kernel " + ref.str(), "kernels from a path are switched off",
                 "set use_local_kernel = true, or name a repo");
-  LocalPackage found = find_local_package(ref.local, host_for(load.device), load.device);
+  LocalPackage found = find_local_package(ref.local, host_for(load), load.device);
   if (found.library.empty()) no_variant_fits(ref.local.string(), found.variants, load.device);
 
   // Rebuilding leaves metadata.json behind, so a path's files are not held against it: whoever can write
@@ -177,26 +177,40 @@ Package Runtime::State::load_local(Runtime& runtime, const KernelRef& ref, const
                       .digest = library.digest()};
   auto plugin = load_plugin(std::move(library), ref.local.string(), rules_for(found.variant, load, policy));
   return {ref,   ref.local.string(),   "", "",    found.variant, plugin->digest(),
-          trust, found.variants.trace, "", plugin};
+          trust, found.variants.trace, "", {}, plugin};
 }
 
-LocatedPackage Runtime::locate(const KernelRef& ref, const LoadOptions& options) try {
+LocatedPackage Runtime::locate(const KernelRef& asked, const LoadOptions& options) try {
+  const KernelRef ref = state_->overrides.applied(asked);
   if (!ref.is_local()) return state_->locate_in_hub(*this, ref, options);
-  LocalPackage found = find_local_package(ref.local, host_for(options.device), options.device);
+  LocalPackage found = find_local_package(ref.local, host_for(options), options.device);
   return {.repo = ref.local.string(),
           .variants = found.variants,
-          .note = {},
+          .note = asked.is_local() ? "" : "LOCAL_KERNELS puts this path in the place of " + asked.repo,
           .files = {},
-          .folder = found.library.parent_path()};
+          .folder = found.library.parent_path(),
+          .locked = {}};
 } catch (const fs::filesystem_error& e) {
-  throw io_error(ref, e);
+  throw io_error(asked, e);
 }
 
 fs::path Runtime::fetch(const LocatedPackage& found, const LoadOptions& options) {
   if (!found.folder.empty() || found.variants.chosen.empty()) return found.folder;
-  return hub_for(found.repo)->fetch({found.kind, found.repo}, {found.revision, found.commit}, found.files,
-                                    {.stop = options.stop}) /
-         kBuild / found.variants.chosen;
+  // A lock file does not say where a tag or branch stands now, so the cache's refs stay as they are.
+  const Revision revision{found.locked ? found.commit : found.revision, found.commit};
+  return hub_for(found.repo)->fetch({found.kind, found.repo}, revision, found.files, {.stop = options.stop}) / "build" /
+         found.variants.chosen;
+}
+
+std::optional<LockedKernel> Runtime::locked(const KernelRef& ref) {
+  std::lock_guard lock(state_->mutex);
+  if (!state_->lock) {
+    const char* variable = std::getenv("GRAFT_LOCK");
+    const fs::path file = !state_->options.lock_file.empty() ? state_->options.lock_file : variable ? variable : "";
+    state_->lock = file.empty() ? LockFile() : LockFile::read(file);
+  }
+  const LockedKernel* found = state_->lock->find(ref);
+  return found ? std::optional(*found) : std::nullopt;
 }
 
 std::shared_ptr<Hub> Runtime::hub_for(const std::string& repo) {

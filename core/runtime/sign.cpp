@@ -10,7 +10,7 @@
 #include "graft/error.h"
 #include "keys/ed25519.h"
 #include "keys/key_signature.h"
-#include "metadata.h"
+#include "graft/metadata.h"
 #include "variant_digest.h"
 #include "whole_file.h"
 

@@ -86,7 +86,7 @@ std::string read_metadata(const fs::path& variant) {
 
 VerifiedVariant verify_variant(const fs::path& variant, const std::string& text) {
   Metadata metadata = text.empty() ? Metadata{} : parse_metadata(text);
-  if (metadata.algorithm.empty()) return {SealedCopy::make(variant / library_name(variant)), false};
+  if (metadata.algorithm.empty()) return {SealedCopy::make(variant / library_name(variant)), std::move(metadata)};
 
   std::vector<std::string> files = digest_files(variant);
   check_listing(variant, metadata, files);
@@ -95,7 +95,7 @@ VerifiedVariant verify_variant(const fs::path& variant, const std::string& text)
     if (file != library) check_hash(variant, metadata, file, hash_file(variant / file, metadata.algorithm));
   SealedCopy copy = SealedCopy::make(variant / library, metadata.algorithm);
   check_hash(variant, metadata, library, copy.hash());
-  return {std::move(copy), true};
+  return {std::move(copy), std::move(metadata)};
 }
 
 VerifiedVariant check_variant(const Policy& policy, const fs::path& variant, TrustDecision& decision) {
@@ -104,14 +104,14 @@ VerifiedVariant check_variant(const Policy& policy, const fs::path& variant, Tru
   const std::string admitted_by = std::exchange(decision.rule, "digest");
   VerifiedVariant verified = verify_variant(variant, metadata);
   decision.digest = verified.digest();
-  if (!verified.has_digest && !decision.signer.empty())
+  if (!verified.has_digest() && !decision.signer.empty())
     refuse(variant, "is signed, but its metadata.json has no digest: the signature covers none of its files");
   decision.rule = "deny";
   if (policy.denied_digests.contains(decision.digest))
     throw Error(ErrorCode::untrusted, "variant " + variant.string(), "its library is on the policy's deny list",
                 "use another version");
   decision.rule = admitted_by;
-  if (verified.has_digest) {
+  if (verified.has_digest()) {
     decision.reason += "; every file's digest holds";
   } else {
     if (decision.state == "trusted") decision.state = "warned";

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "graft/trust.h"
-#include "metadata.h"
+#include "graft/metadata.h"
 #include "sealed_copy.h"
 
 namespace graft {
@@ -14,7 +14,8 @@ namespace graft {
 /// A variant whose files were all read and compared.
 struct VerifiedVariant {
   SealedCopy library;  // the only .so at the variant's top
-  bool has_digest;     // false: there is no metadata.json, or no digest in it; nothing was compared
+  Metadata metadata;   // empty: there is no metadata.json
+  bool has_digest() const { return !metadata.algorithm.empty(); }  // false: nothing was compared
   std::string digest() const { return library.digest(); }
 };
 

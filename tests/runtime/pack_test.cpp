@@ -7,7 +7,7 @@
 #include "fixtures.h"
 #include "graft/error.h"
 #include "graft/hub.h"
-#include "metadata.h"
+#include "graft/metadata.h"
 #include "variant_digest.h"
 
 namespace graft {
@@ -46,7 +46,7 @@ TEST_F(PackTest, PutsAllFilesUnderATagAndMain) {
   EXPECT_EQ(test::read_file(tree / "README.md"), "a norm");
   EXPECT_TRUE(verify_variant(tree / "build/graft1-cu130-x86_64-linux",
                              read_metadata(tree / "build/graft1-cu130-x86_64-linux"))
-                  .has_digest);
+                  .has_digest());
 }
 
 TEST_F(PackTest, WritesTheFieldsThatHfKernelsReads) {

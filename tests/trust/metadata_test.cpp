@@ -1,4 +1,4 @@
-#include "metadata.h"
+#include "graft/metadata.h"
 
 #include <gtest/gtest.h>
 

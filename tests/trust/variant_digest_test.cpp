@@ -44,7 +44,7 @@ INSTANTIATE_TEST_SUITE_P(Algorithms, VariantDigestTest, testing::Values("sha256"
 
 TEST_P(VariantDigestTest, AcceptsWhatWasPacked) {
   VerifiedVariant verified = verify_variant(variant_, read_metadata(variant_));
-  EXPECT_TRUE(verified.has_digest);
+  EXPECT_TRUE(verified.has_digest());
   EXPECT_EQ(verified.library.bytes(), "library");
 }
 
@@ -97,7 +97,7 @@ TEST_P(VariantDigestTest, RefusesCorruptMetadata) {
 TEST_P(VariantDigestTest, WarnsOfATrustedPublishersVariantWithoutDigest) {
   fs::remove(variant_ / "metadata.json");
   VerifiedVariant verified = verify_variant(variant_, read_metadata(variant_));
-  EXPECT_FALSE(verified.has_digest);
+  EXPECT_FALSE(verified.has_digest());
   TrustDecision decision = decide_publisher({}, "kernels-community/norm", false);
   check_variant({}, variant_, decision);
   EXPECT_EQ(decision.state, "warned");

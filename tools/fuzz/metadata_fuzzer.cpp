@@ -4,7 +4,7 @@
 
 #include "graft/error.h"
 #include "graft/hub.h"
-#include "metadata.h"
+#include "graft/metadata.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   graft::Metadata metadata;

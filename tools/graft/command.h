@@ -23,6 +23,7 @@ void add_completion(CLI::App& app, CommandLine& line);
 void add_doctor(CLI::App& app, CommandLine& line);
 void add_download(CLI::App& app, CommandLine& line);
 void add_info(CLI::App& app, CommandLine& line);
+void add_lock(CLI::App& app, CommandLine& line);
 void add_ls(CLI::App& app, CommandLine& line);
 void add_pack(CLI::App& app, CommandLine& line);
 void add_policy(CLI::App& app, CommandLine& line);
@@ -34,6 +35,7 @@ void add_tokenize(CLI::App& app, CommandLine& line);
 void add_trust(CLI::App& app, CommandLine& line);
 void add_verify(CLI::App& app, CommandLine& line);
 void add_verify_bundle(CLI::App& app, CommandLine& line);
+void add_versions(CLI::App& app, CommandLine& line);
 
 /// A subcommand with --json and an example below its help.
 CLI::App* add_command(CLI::App& app, CommandLine& line, const char* name, const char* what,

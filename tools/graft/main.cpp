@@ -2,6 +2,8 @@
 #include <fmt/format.h>
 
 #include <cstdio>
+#include <cstdlib>
+#include <filesystem>
 #include <nlohmann/json.hpp>
 
 #include "command.h"
@@ -41,6 +43,12 @@ void print_error(const Error& error, bool json) {
   if (!error.mend().empty()) fmt::print(stderr, "  → {}\n", printable(error.mend()));
 }
 
+/// A project's kernels are those that its lock file names.
+void take_lock_file_of_this_folder() {
+  std::error_code error;
+  if (!std::getenv("GRAFT_LOCK") && std::filesystem::is_regular_file("graft.lock", error)) setenv("GRAFT_LOCK", "graft.lock", 1);
+}
+
 int run(int argc, char** argv) {
   CLI::App app("Loads optimized kernels from a Hub onto the layers of a model.", "graft");
   app.set_version_flag("--version", GRAFT_VERSION);
@@ -49,8 +57,10 @@ int run(int argc, char** argv) {
   CommandLine line;
   add_run(app, line);
   add_info(app, line);
+  add_versions(app, line);
   add_doctor(app, line);
   add_download(app, line);
+  add_lock(app, line);
   add_ls(app, line);
   add_verify(app, line);
   add_verify_bundle(app, line);
@@ -67,6 +77,7 @@ int run(int argc, char** argv) {
   } catch (const CLI::ParseError& e) {
     return app.exit(e) == 0 ? kDone : kWrongUsage;
   }
+  take_lock_file_of_this_folder();
   try {
     return line.action();
   } catch (const Error& e) {

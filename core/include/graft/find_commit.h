@@ -24,4 +24,10 @@ FoundCommit find_commit(Hub& hub, const RepoId& repo, const std::string& revisio
 /// The repo of kind kernel, else that of kind model, which kernels' repos once were and many still are.
 FoundCommit find_kernel(Hub& hub, const std::string& name, const std::string& revision);
 
+/// The variants of a commit: the folders below build/ that hold files.
+std::vector<std::string> variants_of(const std::vector<HubFile>& files);
+
+/// Those of `files` that are one variant's, by their paths in the repo; none for an empty name.
+std::vector<HubFile> files_of_variant(const std::vector<HubFile>& files, const std::string& variant);
+
 }  // namespace graft

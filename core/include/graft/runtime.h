@@ -12,6 +12,8 @@
 #include "graft/install.h"
 #include "graft/kernel_ref.h"
 #include "graft/loaded_plugin.h"
+#include "graft/lock_file.h"
+#include "graft/metadata.h"
 #include "graft/trust.h"
 #include "graft/variant.h"
 
@@ -28,6 +30,7 @@ struct Package {
   TrustDecision trust;
   std::vector<VariantTrace> variants;  // all of the repo's, in order of preference
   std::string note;  // what to know about it: that it comes from the cache because the Hub is out of reach
+  Metadata metadata;     // what its publisher says of it; empty for a local one
   std::shared_ptr<const LoadedPlugin> plugin;
 };
 
@@ -41,6 +44,9 @@ struct RuntimeOptions {
   std::filesystem::path embedded_hub = {};  // asked first for graft-kernels/…; empty: find_embedded_hub()
   std::optional<Policy> policy = {};        // none given: Policy::load()
   std::filesystem::path cache_dir = {};  // of Hubs over HTTP; empty: as huggingface_hub finds it
+  // graft.lock or kernels.lock: what it locks is taken from there and held against it, whatever the Hub has since. Empty:
+  // GRAFT_LOCK, else none.
+  std::filesystem::path lock_file = {};
 };
 
 struct LoadOptions {
@@ -48,6 +54,7 @@ struct LoadOptions {
   bool allow_all_kernels = false;  // also publishers that the policy does not name; never a wrong digest
   bool use_local_kernel = true;    // whether a path may be loaded
   std::shared_ptr<const Policy> policy = {};  // instead of the Runtime's own
+  std::optional<HostPlatform> host = {};  // resolve for this one instead of this machine: to look and fetch, not to load
   std::stop_token stop = {};       // ends a download with Error(cancelled)
 };
 
@@ -61,6 +68,7 @@ struct LocatedPackage {
   RepoKind kind = RepoKind::kernel;     // where it was found
   std::vector<HubFile> files = {};      // of the chosen variant; none if none fits, or for a path
   std::filesystem::path folder = {};    // of a path: the variant's
+  std::optional<LockedKernel> locked = {};  // its line in the lock file
 };
 
 /// Thread-safe. A kernel of a repo is resolved once and stays what it was for the life of the Runtime; a
@@ -81,11 +89,15 @@ class Runtime {
   /// As load, without choosing an entry.
   Package load_package(const KernelRef& ref, const LoadOptions& options = {});
 
-  /// Resolves revision and variant. No variant that fits is no error here.
+  /// Resolves revision and variant: by the lock file if that has the repo; LOCAL_KERNELS (org/name=/path:…) comes before both.
+  /// No variant that fits is no error here.
   LocatedPackage locate(const KernelRef& ref, const LoadOptions& options = {});
 
   /// The chosen variant's folder, its files fetched if they are not here; empty if none fits.
   std::filesystem::path fetch(const LocatedPackage& located, const LoadOptions& options = {});
+
+  /// What the lock file has for `ref`; none without a lock file, or if the repo is not in it. Throws Error, as LockFile.
+  std::optional<LockedKernel> locked(const KernelRef& ref);
 
   /// The Hub that holds `repo`: the embedded one for graft-kernels/… if it has it, else the endpoint's.
   std::shared_ptr<Hub> hub_for(const std::string& repo);

@@ -20,7 +20,7 @@ struct TrustDecision {
   std::string state = "refused";
   std::string publisher;  // "graft-kernels"; empty for a local one
   std::string rule;       // the policy's line that decided: "trusted_publishers", "allow_all_kernels", "signers", "digest",
-                          // "require_signature", "deny", "remember_versions", "local_kernels"
+                          // "require_signature", "deny", "remember_versions", "lock_file", "local_kernels"
   std::string reason;     // one sentence
   std::string signer;     // "key graft-kernels (sha256:…)", or a Sigstore identity; empty: not signed
   std::string digest;     // "sha256:<hex>" of the library; filled once its bytes were read

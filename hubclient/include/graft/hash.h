@@ -41,4 +41,7 @@ std::optional<std::string> from_base64(std::string_view text);
 /// The hash of a regular file's bytes. Throws Error(io).
 std::vector<unsigned char> hash_file(const std::filesystem::path& file, std::string_view algorithm);
 
+/// The SHA-1 by which Git knows a file of these bytes: that of "blob <size>\0" and the bytes. Throws Error(io).
+std::vector<unsigned char> hash_git_blob(const std::filesystem::path& file);
+
 }  // namespace graft
