@@ -28,7 +28,7 @@ PROGRAM = Path(os.environ.get("GRAFT_PROGRAM") or SOURCE / "build" / "bin" / "gr
 PEERS = Path(os.environ.get("GRAFT_PEERS") or peers.folder())
 PATIENCE = 120  # seconds for any one program; a sanitized build on a busy machine is slow
 OWN_VARIABLES = re.compile(
-    r"(HF|HUGGINGFACE|HUGGING_FACE|TRANSFORMERS|KERNELS|LOCAL_KERNELS|USE_HUB_KERNELS|GRAFT_HUB|PYTHON|XDG_CACHE_HOME)"
+    r"(HF|HUGGINGFACE|HUGGING_FACE|TRANSFORMERS|KERNELS|LOCAL_KERNELS|USE_HUB_KERNELS|GRAFT_HUB|GRAFT_LOCK|PYTHON|XDG_CACHE_HOME)"
     r"|.*(_proxy|_PROXY|CA_BUNDLE)$|SSL_CERT_"
 )
 
@@ -124,12 +124,12 @@ class Recorder:
 
 
 class Python:
-    """One process of huggingface_hub, imported and waiting for its calls."""
+    """One process of huggingface_hub (or of HF kernels: peer_kernels.py), imported and waiting for its calls."""
 
-    def __init__(self, variables):
+    def __init__(self, variables, script="peer.py"):
         self.process = subprocess.Popen(
             # Without site: what else this machine has installed, and hooks of its own, are no part of the peer.
-            [sys.executable, "-B", "-S", str(HERE / "peer.py")],
+            [sys.executable, "-B", "-S", str(HERE / script)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -149,6 +149,23 @@ class Python:
         if self.process.returncode != 0:
             raise AssertionError(f"the Python side failed (exit {self.process.returncode}):\n{out}{error}")
         return json.loads(out.strip().splitlines()[-1])
+
+
+def graft(words, variables, folder=None):
+    """A command of `graft`, run to its end: (exit code, what --json printed)"""
+    done = subprocess.run(
+        [str(PROGRAM), *map(str, words), "--json"],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        env=variables,
+        cwd=folder,
+        timeout=PATIENCE,
+    )
+    try:
+        return done.returncode, json.loads(done.stdout)
+    except ValueError:
+        raise AssertionError(f"{words} (exit {done.returncode}) printed no JSON:\n{done.stdout}\n{done.stderr}") from None
 
 
 class Graft:

@@ -81,6 +81,14 @@ class Case(unittest.TestCase):
         python.start(calls)
         return python.answers()
 
+    def kernels(self, name, arguments, **variables):
+        """The value of one call of HF kernels (peer_kernels.py), which must succeed."""
+        python = Python(self.environment(variables), "peer_kernels.py")
+        python.start([[name, arguments]])
+        (answer,) = python.answers()
+        self.assertNotIn("error", answer, answer.get("message"))
+        return answer["value"]
+
     def python(self, name, arguments=None, **variables):
         """The value of one call, which must succeed."""
         (answer,) = self.python_calls([[name, arguments or {}]], **variables)

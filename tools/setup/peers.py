@@ -1,4 +1,4 @@
-"""Python's clients of the Hub in the user's cache: huggingface_hub and what it imports, for tests/interop.
+"""Python's clients of the Hub in the user's cache: huggingface_hub, HF kernels and what they import, for tests/interop.
 
 They are a folder for PYTHONPATH, so neither a virtual environment nor the system's Python is touched.
 """
@@ -13,10 +13,13 @@ import registry
 from errors import SetupError
 
 REQUIREMENTS = Path(__file__).resolve().with_name("peers.txt")
-NEEDED = 60_000_000  # bytes: the wheels, what they unpack to, and Python's compiled files
-IMPORTED = "from huggingface_hub import HfApi, hf_hub_download, scan_cache_dir, snapshot_download; HfApi()"
+NEEDED = 70_000_000  # bytes: the wheels, what they unpack to, and Python's compiled files
+IMPORTED = (
+    "from huggingface_hub import HfApi, hf_hub_download, scan_cache_dir, snapshot_download; HfApi();"
+    "import kernels.load, kernels.locking, packaging.specifiers"
+)
 NAME = "peers"
-TITLE = "huggingface_hub 1.33.0 for the tests (2.4 MB to download, 17 MB unpacked, in the user's cache)"
+TITLE = "huggingface_hub 1.33.0 and kernels 0.17.2 for the tests (4.5 MB to download, 23 MB unpacked, in the user's cache)"
 
 
 def recipe():
@@ -52,6 +55,6 @@ def install():
             reason = flaw(content)
             if reason:
                 raise SetupError(
-                    f"huggingface_hub was installed, but {sys.executable} cannot import it: {reason}",
+                    f"huggingface_hub and kernels were installed, but {sys.executable} cannot import it: {reason}",
                     "Python 3.10 to 3.13 can. Otherwise report it; the cache was left as it was.",
                 )
