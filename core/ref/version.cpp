@@ -102,11 +102,7 @@ std::optional<Version> Version::parse(std::string_view text) {
     version.phase_ = kCandidate, version.phase_number_ = *c;
   }
   if (auto post = reader.tagged({"post", "rev", "r"})) version.post_ = *post;
-  if (auto dev = reader.tagged({"dev"})) {
-    version.dev_ = *dev;
-    // 1.0.dev1 comes before 1.0a1, but 1.0a1.dev1 just before 1.0a1.
-    if (version.phase_ == kFinal && version.post_ < 0) version.phase_ = kDev;
-  }
+  if (auto dev = reader.tagged({"dev"})) version.set_dev(*dev);
   reader.skip_build();
   if (!reader.done()) return std::nullopt;
   return version;
@@ -127,6 +123,24 @@ bool Version::same_prefix(const Version& other, std::size_t count) const {
   for (std::size_t i = 0; i < count; ++i)
     if (component(i) != other.component(i)) return false;
   return true;
+}
+
+void Version::set_dev(std::int64_t number) {
+  dev_ = number;
+  // 1.0.dev1 comes before 1.0a1, but 1.0a1.dev1 just before 1.0a1.
+  if (phase_ == kFinal && post_ < 0) phase_ = kDev;
+}
+
+Version Version::first_of() const {
+  Version version = *this;
+  version.set_dev(0);
+  return version;
+}
+
+bool Version::is_postrelease_of(const Version& other) const {
+  // A post-release and a development release have no post-releases of their own.
+  return post_ >= 0 && other.post_ < 0 && other.dev_ == kNoDev && base() == other.base() && phase_ == other.phase_ &&
+         phase_number_ == other.phase_number_;
 }
 
 std::strong_ordering Version::operator<=>(const Version& other) const {

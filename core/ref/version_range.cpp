@@ -80,14 +80,13 @@ bool VersionRange::holds(const Bound& bound, const Version& version) {
       return version.same_prefix(limit, limit.size());
     case Op::not_equal_prefix:
       return !version.same_prefix(limit, limit.size());
-    // PEP 440: <1.7 keeps 1.7's own pre-releases out, >1.7 and >1.7rc1 its post-releases.
+    // PEP 440: <1.7 keeps 1.7's own pre-releases out, >1.7 its post-releases.
     case Op::less:
-      return version < limit &&
-             (limit.is_prerelease() || version.base() != limit.base() || !version.is_prerelease());
+      return version < (limit.is_prerelease() ? limit : limit.first_of());
     case Op::less_equal:
       return version <= limit;
     case Op::greater:
-      return version > limit && (limit.is_postrelease() || version.base() != limit.base() || !version.is_postrelease());
+      return version > limit && !version.is_postrelease_of(limit);
     case Op::greater_equal:
       return version >= limit;
   }

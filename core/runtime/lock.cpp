@@ -196,11 +196,11 @@ std::vector<std::string> differences(const LockFile& before, const LockFile& now
   std::vector<std::string> lines;
   const auto old_ones = by_reference(before), new_ones = by_reference(now);
   for (const auto& [text, kernel] : old_ones)
-    if (!new_ones.contains(text)) lines.push_back(text + ": is locked, and nothing needs it");
+    if (!new_ones.contains(text)) lines.push_back(text + ": nothing needs it any more");
   for (const auto& [text, kernel] : new_ones) {
     auto found = old_ones.find(text);
     if (found == old_ones.end())
-      lines.push_back(text + ": is not locked");
+      lines.push_back(text + ": new");
     else
       compare(text, *found->second, *kernel, lines);
   }

@@ -82,7 +82,8 @@ TEST(VersionRange, KeepsPreReleasesOutUnlessItNamesOne) {
   EXPECT_FALSE(contains(">=1.0rc1,<2.0", "2.0rc1"));  // a pre-release of the bound itself
   EXPECT_FALSE(contains("!=2.0rc1", "2.0rc2"));
   EXPECT_FALSE(contains(">1.7", "1.7.post1"));
-  EXPECT_FALSE(contains(">1.7rc1", "1.7.post1"));
+  EXPECT_TRUE(contains(">1.7rc1", "1.7.post1"));  // of 1.7, not of 1.7rc1
+  EXPECT_FALSE(contains(">1.7rc1", "1.7rc1.post1"));
   EXPECT_TRUE(contains(">1.7.post1", "1.7.post2"));
 }
 

@@ -27,7 +27,10 @@ class Version {
   bool same_prefix(const Version& other, std::size_t count) const;
   Version base() const { return bumped(size(), 0); }  // without pre, post and dev parts
 
-  bool is_postrelease() const { return post_ >= 0; }
+  /// Its development release 0, before which none of its own stands: 1.2.dev0 of 1.2.
+  Version first_of() const;
+  /// Whether this is a post-release of `other`, or one on its way to it: 1.0rc1.post2 is one of 1.0rc1, not of 1.0.
+  bool is_postrelease_of(const Version& other) const;
 
   std::strong_ordering operator<=>(const Version& other) const;
   bool operator==(const Version& other) const { return (*this <=> other) == 0; }
@@ -35,6 +38,8 @@ class Version {
  private:
   static constexpr int kDev = -1, kAlpha = 0, kBeta = 1, kCandidate = 2, kFinal = 3;
   static constexpr std::int64_t kNoDev = INT64_MAX;
+
+  void set_dev(std::int64_t number);
 
   std::vector<std::int64_t> release_;  // as written; trailing zeros compare as absent
   int phase_ = kFinal;                 // dev only, alpha, beta, candidate, final
