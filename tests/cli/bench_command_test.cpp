@@ -193,6 +193,15 @@ TEST_F(BenchCommand, ExplainsTheShapeOfEachContract) {
     EXPECT_NE(help.out.find(shape.form), std::string::npos) << shape.form;
 }
 
+TEST_F(BenchCommand, HasAnOwnForwardForTheLayersThatNoFirstPartyKernelServes) {
+  const test::Result done =
+      bench(test::fixture("naive_layers").string() + " --json --shape 3x16 --shape 3x16x24");
+  EXPECT_EQ(done.exit, 0) << done.out;
+  const json report = json::parse(done.out);
+  EXPECT_TRUE(report["skipped"].empty()) << report["skipped"];
+  EXPECT_EQ(report["cases"].size(), 4u);
+}
+
 TEST_F(BenchCommand, MeasuresTheFirstPartyKernels) {
   if (std::string_view(GRAFT_FIRST_PARTY_HUB).empty()) GTEST_SKIP() << "built without plugins";
   const test::ScopedEnv hub("GRAFT_HUB", GRAFT_FIRST_PARTY_HUB);

@@ -31,14 +31,16 @@ void add_bench(CLI::App& app, CommandLine& line) {
       "graft bench graft-kernels/norm\n"
       "  graft bench graft-kernels/linear:Linear --shape 1x4096x4096 --dtype bfloat16 --html linear.html\n"
       "  graft bench /abs/path/to/repo:MySiLU --threads 1 --json");
-  command->footer(command->get_footer() + "\n\nShapes, by contract:" + shape_forms() +
-                  "\n\nEach entry is bound onto a layer and runs in turns with the same layer unbound. A "
-                  "layer is repeated\n"
-                  "up to 32 times, as in a model, so that large weights come from memory. Bandwidth counts "
-                  "weights, inputs\n"
-                  "and outputs once; small shapes stay in caches and may show more than the memory's. Exit "
-                  "code 1 also if\n"
-                  "a result is further from the own forward in float64 than the contract allows.");
+  command->footer(
+      command->get_footer() + "\n\nShapes, by contract:" + shape_forms() +
+      "\n  T query and S key tokens, Q query and K key heads of dimension D; INNER: the MLP's width"
+      "\n\nEach entry is bound onto a layer and runs in turns with the same layer unbound. A "
+      "layer is repeated\n"
+      "up to 32 times, as in a model, so that large weights come from memory. Bandwidth counts "
+      "weights, inputs\n"
+      "and outputs once; small shapes stay in caches and may show more than the memory's. Exit "
+      "code 1 also if\n"
+      "a result is further from the own forward in float64 than the contract allows.");
   auto options = std::make_shared<BenchOptions>();
   command
       ->add_option("REF", options->ref,

@@ -16,6 +16,7 @@
 #include "interrupt.h"
 #include "machine_name.h"
 #include "measure.h"
+#include "other_load.h"
 #include "progress_line.h"
 #include "shape.h"
 #include "tensor_view.h"  // of core/binding
@@ -113,7 +114,9 @@ int bench(const BenchOptions& options) {
     }
     report = describe(package, options, machine);
     report.skipped = plan.skipped;
+    const OtherLoad others;
     measure_all(plan, machine, options, progress, interrupt.token(), report);
+    report.other_load = others.share();
   }
   if (!options.html.empty()) write_html_file(options.html, html_of(report));
   std::cout << (options.json ? json_of(report) + "\n" : table_of(report)) << std::flush;

@@ -46,22 +46,25 @@ std::string label(double x, double y, const std::string& text, const char* name 
   return open + escaped(text) + "</text>";
 }
 
-/// A bar with a line over it from low to high, and its median behind it; `scale`: units of the plot for a µs.
+/// A bar with a line over it from low to high, and its median behind both; `scale`: units of the plot for a
+/// µs.
 std::string bar(const char* name, double y, const Spread& time, double scale) {
+  const double high = std::min(time.high * scale, kBarsWidth);
   char whisker[160];
   std::snprintf(whisker, sizeof whisker, R"(<line class="whisker" x1="%.1f" y1="%.1f" x2="%.1f" y2="%.1f"/>)",
-                kBars + time.low * scale, y + 6, kBars + time.high * scale, y + 6);
+                kBars + time.low * scale, y + 6, kBars + high, y + 6);
+  const double end = std::max(time.median * scale, high);
   return rectangle(name, kBars, y, time.median * scale, 12) + whisker +
-         label(kBars + std::max(time.median, time.high) * scale + 6, y + 10, number(time.median) + " µs",
-               "faint");
+         label(kBars + end + 6, y + 10, number(time.median) + " µs", "faint");
 }
 
 std::string plot_row(const Case& c, double y) {
   std::string row = label(0, y + 19, c.shape + "  " + c.dtype);
   if (!c.failure.empty()) return row + label(kBars, y + 19, "failed", "bad");
-  const double longest =
-      std::max({c.timing.own.median, c.timing.own.high, c.timing.kernel.median, c.timing.kernel.high});
-  const double scale = kBarsWidth / std::max(longest, 1e-9);
+  // The medians are to be seen, however long the line of a disturbed time is.
+  const double medians = std::max({c.timing.own.median, c.timing.kernel.median, 1e-9});
+  const double scale =
+      kBarsWidth / std::clamp(std::max(c.timing.own.high, c.timing.kernel.high), medians, 1.25 * medians);
   row += bar("own", y + 2, c.timing.own, scale) + bar("kernel", y + 17, c.timing.kernel, scale);
   row += label(kRatio, y + 19, number(c.ratio) + " ×", c.correct() ? "" : "bad");
   row += rectangle("track", kShare, y + 9, kShareWidth, 12);
@@ -125,6 +128,8 @@ std::string html_of(const Report& report) {
       "content=\"width=device-width, initial-scale=1\">\n<title>" +
       escaped(title) + "</title>\n<style>" + kStyle + "</style></head><body>\n<h1>" + escaped(title) +
       "</h1>\n<p>" + escaped(package_line(report)) + "<br>" + escaped(machine_line(report)) + "</p>\n";
+  if (const std::string line = disturbance_line(report); !line.empty())
+    page += "<p><strong>Note</strong>: " + escaped(line) + ".</p>\n";
   for (const std::string& entry : entries_of(report)) {
     const double mean = mean_ratio(report, entry);
     page +=

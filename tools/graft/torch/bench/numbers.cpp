@@ -3,6 +3,8 @@
 #include <cmath>
 #include <cstdio>
 
+#include "other_load.h"
+
 namespace graft::bench {
 
 std::string number(double value) {
@@ -31,6 +33,12 @@ std::string machine_line(const Report& report) {
          (report.bandwidth_gb_s > 0
               ? std::string(cpu ? ", reads " : ", copies ") + number(report.bandwidth_gb_s) + " GB/s"
               : "");
+}
+
+std::string disturbance_line(const Report& report) {
+  if (report.other_load < kDisturbing) return "";
+  return "other processes took " + percent(report.other_load) +
+         " of these processors meanwhile: times of more than one thread are longer than on a quiet machine";
 }
 
 std::string package_line(const Report& report) {

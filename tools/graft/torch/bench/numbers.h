@@ -19,6 +19,9 @@ std::string percent(double share);
 /// "Intel(R) Xeon(R) Processor, 2 threads, reads 23.9 GB/s"
 std::string machine_line(const Report& report);
 
+/// What to know of times that others disturbed; "" if nobody did.
+std::string disturbance_line(const Report& report);
+
 /// "graft-kernels/norm v1.0.0 4d28aae, graft1-cpu-x86_64-linux", without what is not known.
 std::string package_line(const Report& report);
 

@@ -56,6 +56,7 @@ std::string json_of(const Report& report) {
                       {"machine", report.machine},
                       {"threads", report.threads},
                       {"bandwidth_gb_s", report.bandwidth_gb_s},
+                      {"other_load", report.other_load},
                       {"cases", ordered_json::array()},
                       {"skipped", ordered_json::array()}};
   for (const Case& c : report.cases) out["cases"].push_back(json_of(c));

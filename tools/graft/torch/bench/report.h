@@ -34,6 +34,7 @@ struct Report {
   std::string machine;  // "Intel(R) Xeon(R) Processor"
   int threads = 0;
   double bandwidth_gb_s = 0;
+  double other_load = 0;  // share of the processors that other processes took meanwhile
   std::vector<Case> cases;
   std::vector<Skipped> skipped;
 

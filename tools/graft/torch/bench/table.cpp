@@ -87,7 +87,8 @@ std::string cases_of(const Report& report) {
   }
   return text + styled(
                     "error: largest share of the contract's tolerance, against float64; µs: median "
-                    "(10th–90th percentile)\n",
+                    "(10th–90th percentile);\n"
+                    "bandwidth: share of the memory's, above 100 % from caches\n",
                     Style::dim);
 }
 
@@ -102,6 +103,8 @@ std::string table_of(const Report& report) {
     if (mean > 0)
       text += one_line(entry) + ": " + number(mean) + " × its layer's own forward (geometric mean)\n";
   }
+  if (const std::string line = disturbance_line(report); !line.empty())
+    text += styled("note", Style::yellow) + " " + line + "\n";
   for (const Skipped& skipped : report.skipped) {
     text += styled("skipped", Style::yellow) + " " + one_line(skipped.entry) + ": " +
             one_line(skipped.reason) + "\n";

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <ctime>
 #include <thread>
 
 #include "graft/error.h"
@@ -15,21 +16,41 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 constexpr double kBatchSeconds = 1e-3;
+constexpr double kWarmSeconds = 0.05;
 constexpr int kFewestRounds = 5;
-// LibTorch's own threads (OpenMP) spin for some milliseconds after their work, on processors that the other
-// forward's threads then miss: until they sleep nothing is timed.
-constexpr auto kUntilThreadsSleep = std::chrono::milliseconds(8);
-
 double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+/// Seconds of processor time that all threads of this process took.
+double processor_seconds() {
+  timespec time{};
+  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time);
+  return double(time.tv_sec) + double(time.tv_nsec) * 1e-9;
+}
+
+/// LibTorch's threads (OpenMP) spin for some milliseconds after their work, on processors that the other
+/// forward's threads then miss: waits until they sleep.
+void wait_for_idle_threads() {
+  constexpr auto kLook = std::chrono::milliseconds(1);
+  constexpr int kMostLooks = 50;
+  constexpr double kIdle = 1e-4;  // seconds of a look
+  for (int look = 0; look < kMostLooks; ++look) {
+    const double before = processor_seconds();
+    std::this_thread::sleep_for(kLook);
+    if (processor_seconds() - before < kIdle) return;
+  }
 }
 
 /// One set of layers, called in turn like those of a model.
 class Set {
  public:
   Set(const Layers& layers, c10::Device device) : layers_(layers), device_(device) {
-    run(int64_t(layers.size()));  // every layer once: what is made at first use is not timed
-    const double once = std::max(run(1), 1e-8);
+    const auto start = Clock::now();
+    double once = run(1);  // what is made at first use is not timed
+    for (size_t i = 1; i < layers.size() && seconds_since(start) < kWarmSeconds; ++i)
+      once = std::min(once, run(1));
+    once = std::max(std::min(once, run(1)), 1e-8);
     batch_ = std::clamp<int64_t>(std::llround(kBatchSeconds / once), 1, 1 << 16);
   }
 
@@ -83,9 +104,10 @@ Timing time_in_turns(const Layers& own, const Layers& kernel, c10::Device device
   const auto start = Clock::now();
   while (timing.rounds < kFewestRounds || seconds_since(start) < seconds) {
     check(stop);
-    first.sample();
-    if (device.is_cpu()) std::this_thread::sleep_for(kUntilThreadsSleep);
-    second.sample();
+    for (Set* set : {&first, &second}) {
+      if (device.is_cpu()) wait_for_idle_threads();
+      set->sample();
+    }
     ++timing.rounds;
   }
   timing.own = first.spread();
