@@ -49,7 +49,7 @@ void read_ranges(void* data, int64_t begin, int64_t end, uint32_t) {
 template <class Pass>
 double best_rate(double bytes, const std::stop_token& stop, const Pass& pass) {
   double best = 0;
-  for (int i = 0; i < 8; ++i) {
+  for (int i = 0; i < 5; ++i) {
     check(stop);
     const auto start = std::chrono::steady_clock::now();
     pass();

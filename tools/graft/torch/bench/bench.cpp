@@ -33,7 +33,11 @@ void set_threads(int threads) {
 
 c10::Device open_device(const std::string& name) {
   if (name == "cpu") return c10::kCPU;
-  open_cuda();
+  try {
+    open_cuda();
+  } catch (const Error& error) {  // whose mend speaks to a program
+    throw Error(error.code(), "--device cuda", error.why(), "use --device cpu, or mend CUDA here");
+  }
   return {c10::kCUDA, 0};
 }
 

@@ -10,7 +10,7 @@ namespace graft::bench {
 std::string number(double value) {
   if (!std::isfinite(value)) return "-";
   char text[32];
-  std::snprintf(text, sizeof text, value < 10 ? "%.2f" : value < 100 ? "%.1f" : "%.0f", value);
+  std::snprintf(text, sizeof text, value < 9.995 ? "%.2f" : value < 99.95 ? "%.1f" : "%.0f", value);
   return text;
 }
 

@@ -12,6 +12,8 @@
 namespace graft::bench {
 namespace {
 
+constexpr double kShortest = 0.1;  // seconds: the system counts in ticks of 10 ms
+
 cpu_set_t allowed_processors() {
   cpu_set_t set;
   CPU_ZERO(&set);
@@ -55,7 +57,7 @@ double OtherLoad::share() const {
   const std::optional<Clocks> after = now();
   const cpu_set_t allowed = allowed_processors();
   const double passed = std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
-  if (!before_ || !after || passed <= 0) return 0;
+  if (!before_ || !after || passed < kShortest) return 0;
   const double others = (after->busy - before_->busy) - (after->own - before_->own);
   return std::clamp(others / (passed * std::max(CPU_COUNT(&allowed), 1)), 0.0, 1.0);
 }

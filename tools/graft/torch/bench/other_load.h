@@ -12,7 +12,7 @@ class OtherLoad {
  public:
   OtherLoad();
   /// Since it was made, as a share of the processors that this process may use; 0 where the system does not
-  /// tell.
+  /// tell, or in less than a tenth of a second.
   double share() const;
 
  private:

@@ -85,11 +85,13 @@ std::string cases_of(const Report& report) {
     if (const std::string& failure = report.cases[n - 1].failure; !failure.empty())
       text += "    " + one_line(failure) + "\n";
   }
-  return text + styled(
-                    "error: largest share of the contract's tolerance, against float64; µs: median "
-                    "(10th–90th percentile);\n"
-                    "bandwidth: share of the memory's, above 100 % from caches\n",
-                    Style::dim);
+  return text +
+         styled(
+             "error: largest share of the contract's tolerance, against float64; µs: median "
+             "(10th–90th percentile);\n"
+             "bandwidth: share of the memory's, above 100 % from caches",
+             Style::dim) +
+         "\n";
 }
 
 }  // namespace
@@ -97,14 +99,14 @@ std::string cases_of(const Report& report) {
 std::string table_of(const Report& report) {
   std::string text =
       styled(one_line(package_line(report)), Style::bold) + "\n" + one_line(machine_line(report)) + "\n";
+  if (const std::string line = disturbance_line(report); !line.empty())
+    text += styled("note", Style::yellow) + " " + line + "\n";
   if (!report.cases.empty()) text += "\n" + cases_of(report) + "\n";
   for (const std::string& entry : entries_of(report)) {
     const double mean = mean_ratio(report, entry);
     if (mean > 0)
       text += one_line(entry) + ": " + number(mean) + " × its layer's own forward (geometric mean)\n";
   }
-  if (const std::string line = disturbance_line(report); !line.empty())
-    text += styled("note", Style::yellow) + " " + line + "\n";
   for (const Skipped& skipped : report.skipped) {
     text += styled("skipped", Style::yellow) + " " + one_line(skipped.entry) + ": " +
             one_line(skipped.reason) + "\n";
