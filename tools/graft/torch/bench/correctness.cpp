@@ -41,4 +41,8 @@ Deviation deviation(const Outputs& results, const Outputs& reference, const Tole
   return found;
 }
 
+Deviation larger(const Deviation& a, const Deviation& b) {
+  return {larger(a.largest, b.largest), larger(a.share, b.share)};
+}
+
 }  // namespace graft::bench

@@ -22,4 +22,7 @@ struct Deviation {
 /// Over all elements of all outputs. `reference` is in float64.
 Deviation deviation(const Outputs& results, const Outputs& reference, const Tolerance& tolerance);
 
+/// The larger of each.
+Deviation larger(const Deviation& a, const Deviation& b);
+
 }  // namespace graft::bench
