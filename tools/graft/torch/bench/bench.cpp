@@ -112,13 +112,13 @@ int bench(const BenchOptions& options) {
                                                             .allow_all_kernels = options.allow_all_kernels,
                                                             .stop = interrupt.token()});
     const Plan plan = make_plan(package, options);
+    const OtherLoad others;
     if (!plan.subjects.empty()) {
       progress.show("measuring the memory's bandwidth");
       machine.bandwidth_gb_s = measure_bandwidth(machine.device, interrupt.token());
     }
     report = describe(package, options, machine);
     report.skipped = plan.skipped;
-    const OtherLoad others;
     measure_all(plan, machine, options, progress, interrupt.token(), report);
     report.other_load = others.share();
   }
