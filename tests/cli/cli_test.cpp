@@ -33,7 +33,7 @@ class CliTest : public testing::Test {
 TEST_F(CliTest, ExplainsItselfWithExamples) {
   Result help = graft("--help");
   EXPECT_EQ(help.exit, 0);
-  for (const char* command : {"run", "info", "download", "ls", "verify", "pack", "sign", "policy", "trust", "quarantine", "serve", "tokenize", "completion"}) {
+  for (const char* command : {"run", "info", "download", "ls", "verify", "pack", "sign", "policy", "trust", "quarantine", "serve", "tokenize", "completion", "bench"}) {
     EXPECT_NE(help.out.find(command), std::string::npos) << command;
     Result one = graft(std::string(command) + " --help");
     EXPECT_EQ(one.exit, 0) << command;

@@ -56,6 +56,7 @@ int run(int argc, char** argv) {
   app.footer("Exit code: 0 done, 1 failed, 2 wrong usage.  graft COMMAND --help says more.");
   CommandLine line;
   add_run(app, line);
+  add_bench(app, line);
   add_info(app, line);
   add_versions(app, line);
   add_doctor(app, line);

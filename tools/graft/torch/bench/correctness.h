@@ -1,0 +1,28 @@
+// How far results are from a reference, and whether that is as near as a contract asks.
+#pragma once
+
+#include "graft/contract.h"
+#include "layer.h"
+
+namespace graft::bench {
+
+struct Tolerance {
+  double rtol = 0, atol = 0;
+};
+
+/// The contract's for inputs of this dtype. Throws Error(unsupported) if it states none.
+Tolerance tolerance_of(const graft_contract& contract, const graft_dtype& dtype);
+
+struct Deviation {
+  double largest = 0;  // |result - reference|; NaN if a result is not a number
+  double share = 0;    // the largest share of its tolerance that an element takes: up to 1 it is within
+  bool within() const { return share <= 1; }  // false for NaN
+};
+
+/// Over all elements of all outputs. `reference` is in float64.
+Deviation deviation(const Outputs& results, const Outputs& reference, const Tolerance& tolerance);
+
+/// The larger of each.
+Deviation larger(const Deviation& a, const Deviation& b);
+
+}  // namespace graft::bench
