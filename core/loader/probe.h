@@ -48,8 +48,4 @@ struct ProbeResult {
 /// another version).
 ProbeResult probe(const SealedCopy& library, const std::string& name, const ProbeOptions& options = {});
 
-/// ../bin/graft-probe beside this library's folder (a build folder, an installation in lib), else one folder
-/// further up (lib/x86_64-linux-gnu). Throws Error(not_found).
-std::filesystem::path find_probe();
-
 }  // namespace graft

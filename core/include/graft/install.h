@@ -14,4 +14,8 @@ std::filesystem::path library_folder();
 /// Throws Error(not_found) if GRAFT_HUB names no folder.
 std::filesystem::path find_embedded_hub();
 
+/// The program that tries a plugin first (see probe of Policy): graft-probe in bin/ beside the library's folder. Throws
+/// Error(not_found).
+std::filesystem::path find_probe();
+
 }  // namespace graft
