@@ -22,11 +22,13 @@ struct CommandLine {
 void add_completion(CLI::App& app, CommandLine& line);
 void add_doctor(CLI::App& app, CommandLine& line);
 void add_download(CLI::App& app, CommandLine& line);
+void add_gc(CLI::App& app, CommandLine& line);
 void add_info(CLI::App& app, CommandLine& line);
 void add_ls(CLI::App& app, CommandLine& line);
 void add_pack(CLI::App& app, CommandLine& line);
 void add_policy(CLI::App& app, CommandLine& line);
 void add_quarantine(CLI::App& app, CommandLine& line);
+void add_rm(CLI::App& app, CommandLine& line);
 void add_run(CLI::App& app, CommandLine& line);
 void add_serve(CLI::App& app, CommandLine& line);
 void add_sign(CLI::App& app, CommandLine& line);
