@@ -162,7 +162,7 @@ CacheContents scan_cache(const HubOptions& options, RepoKind kind) {
     name.erase(0, prefix.size());
     std::size_t dashes = name.find("--");
     if (dashes == name.npos) continue;  // "gpt2": no repo that Graft names
-    name.replace(dashes, 2, "/");
+    name = name.substr(0, dashes).append(1, '/').append(name, dashes + 2);
     if (!is_folder(folder)) {
       contents.notes.push_back(folder.string() + " is a link or no folder, and is left alone");
       continue;

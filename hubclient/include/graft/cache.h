@@ -55,8 +55,8 @@ struct Leftover {
 struct CachedRepo {
   RepoId id;
   std::filesystem::path folder;       // <cache>/kernels--org--name
-  std::vector<CachedCommit> commits;  // sorted by commit
-  std::vector<Leftover> leftovers;
+  std::vector<CachedCommit> commits = {};  // sorted by commit
+  std::vector<Leftover> leftovers = {};
   std::uint64_t bytes = 0;  // of its commits and leftovers, each blob once
 };
 
