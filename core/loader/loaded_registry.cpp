@@ -19,9 +19,9 @@
 #include "log.h"
 #include "state_file.h"
 
-// One file for each process, <state>/loaded/<pid>-XXXXXX, with a line of JSON for each kernel. The process holds
-// flock(2) on it as long as it lives, kill -9 included: a file that can be locked is one of a process that is
-// gone, and is removed by whoever finds it.
+// One file for each process, <state>/loaded/<pid>-XXXXXX, with a line of JSON for each kernel. The process
+// holds flock(2) on it as long as it lives, kill -9 included: a file that can be locked is one of a process
+// that is gone, and is removed by whoever finds it.
 
 namespace graft {
 namespace fs = std::filesystem;
@@ -79,14 +79,13 @@ class Record {
   bool add(const RepoId& repo, const std::string& commit, const std::string& digest) {
     std::lock_guard lock(mutex_);
     if (owner_ != getpid() && !open_new()) return false;
-    nlohmann::ordered_json line = {{"repo", repo.name},
-                                   {"repo_type", repo.kind == RepoKind::kernel ? "kernel" : "model"},
-                                   {"commit", commit},
-                                   {"digest", digest},
-                                   {"pid", owner_},
-                                   {"program", program_invocation_short_name},
-                                   {"machine", machine()}};
-    const std::string text = line.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
+    nlohmann::ordered_json line = {
+        {"repo", repo.name},   {"repo_type", repo.kind == RepoKind::kernel ? "kernel" : "model"},
+        {"commit", commit},    {"digest", digest},
+        {"pid", owner_},       {"program", program_invocation_short_name},
+        {"machine", machine()}};
+    const std::string text =
+        line.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
     if (!noted_.insert(text).second) return true;
     return write(fd_, text.data(), text.size()) == static_cast<ssize_t>(text.size());
   }

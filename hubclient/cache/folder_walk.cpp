@@ -19,7 +19,8 @@ std::vector<fs::path> entries(const fs::path& folder) {
   std::error_code error;
   fs::directory_iterator it(folder, error);
   for (; !error && it != fs::end(it); it.increment(error)) found.push_back(it->path());
-  if (error && error != std::errc::no_such_file_or_directory) throw_os_error(folder, "cannot be read", error.value());
+  if (error && error != std::errc::no_such_file_or_directory)
+    throw_os_error(folder, "cannot be read", error.value());
   return found;
 }
 

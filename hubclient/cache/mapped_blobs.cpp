@@ -39,11 +39,13 @@ std::vector<MappedBlob> mapped_blobs(const fs::path& cache) {
   for (fs::directory_iterator it("/proc", error); !error && it != fs::end(it); it.increment(error)) {
     const std::string name = it->path().filename();
     int pid = 0;
-    if (std::from_chars(name.data(), name.data() + name.size(), pid).ptr != name.data() + name.size()) continue;
+    if (std::from_chars(name.data(), name.data() + name.size(), pid).ptr != name.data() + name.size())
+      continue;
     for (const std::string& file : mapped_files(it->path(), root.string() + "/")) {
       struct stat status {};
       if (lstat(file.c_str(), &status) == 0)
-        found.push_back({pid, first_line(it->path() / "comm"),
+        found.push_back({pid,
+                         first_line(it->path() / "comm"),
                          {status.st_dev, status.st_ino, static_cast<std::uint64_t>(status.st_size)}});
     }
   }

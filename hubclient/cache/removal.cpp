@@ -24,7 +24,8 @@ constexpr std::size_t kLocksAtOnce = 64;  // files; for each batch the snapshots
 constexpr std::chrono::hours kWithoutLocks{24};  // where nobody can say that he is at a blob, its age does
 
 [[noreturn]] void fail(const fs::path& file, int number) {
-  throw Error(ErrorCode::io, "cache " + file.string(), std::string("cannot be changed: ") + std::strerror(number),
+  throw Error(ErrorCode::io, "cache " + file.string(),
+              std::string("cannot be changed: ") + std::strerror(number),
               "run this as the user who owns the cache, or name another one: --cache-dir");
 }
 
@@ -53,8 +54,13 @@ void remove_empty(fs::path folder, const fs::path& top) {
 class RepoRemoval {
  public:
   RepoRemoval(const HubOptions& options, const CachedRepo& repo, const RemoveOptions& remove)
-      : cache_(options, repo.id), folder_(repo.folder), root_(repo.folder.parent_path()), repo_(repo), remove_(remove) {
-    for (const char* part : {"", "blobs", "snapshots", "refs"}) check_writable(*part ? folder_ / part : folder_);
+      : cache_(options, repo.id),
+        folder_(repo.folder),
+        root_(repo.folder.parent_path()),
+        repo_(repo),
+        remove_(remove) {
+    for (const char* part : {"", "blobs", "snapshots", "refs"})
+      check_writable(*part ? folder_ / part : folder_);
     cache_.lock("");  // makes the folder of locks, or fails before anything is removed
   }
 
@@ -69,6 +75,7 @@ class RepoRemoval {
       remove_empty(ref.parent_path(), folder_ / "refs");
     }
     // In one step, so that nobody finds half a snapshot and takes it for the whole.
+    if (!is_own("snapshots")) return;
     const fs::path aside = folder_ / (".graft-" + scratch_name());
     if (rename((folder_ / "snapshots" / commit).c_str(), aside.c_str()) == 0) {
       walk_folder(aside, [this](const fs::path& copy) { count_copy(copy); });
@@ -76,17 +83,19 @@ class RepoRemoval {
     } else if (errno != ENOENT) {
       fail(folder_ / "snapshots" / commit, errno);
     }
-    remove_file(folder_ / "trees" / (commit + ".json"));
-    remove_tree(folder_ / ".no_exist" / commit);
+    if (is_own("trees")) remove_file(folder_ / "trees" / (commit + ".json"));
+    if (is_own(".no_exist")) remove_tree(folder_ / ".no_exist" / commit);
     done_.commits.push_back({repo_.id, commit});
     for (const CachedFile& file : seen->files)
       if (!file.blob.empty()) candidates_.insert(file.blob);
   }
 
   void remove_blobs() {
-    for (auto it = candidates_.begin(); it != candidates_.end() && !stopped();) {
+    const std::set<std::string> candidates = std::exchange(candidates_, {});
+    if (!is_own("blobs")) return;
+    for (auto it = candidates.begin(); it != candidates.end() && !stopped();) {
       std::map<std::string, std::unique_ptr<FileLock>> locks;
-      for (; it != candidates_.end() && locks.size() < kLocksAtOnce; ++it)
+      for (; it != candidates.end() && locks.size() < kLocksAtOnce; ++it)
         if (auto lock = FileLock::try_take(cache_.lock(*it)))
           locks.emplace(*it, std::move(lock));
         else
@@ -136,7 +145,12 @@ class RepoRemoval {
   bool stopped() { return done_.stopped |= remove_.stop.stop_requested(); }
 
  private:
-  void keep(const std::string& what, const std::string& why) { done_.kept.push_back(what + " of " + label(repo_.id) + ": " + why); }
+  void keep(const std::string& what, const std::string& why) {
+    done_.kept.push_back(what + " of " + label(repo_.id) + ": " + why);
+  }
+
+  /// A folder of the repo's, not a link to one elsewhere.
+  bool is_own(const char* part) const { return is_folder(folder_ / part); }
 
   bool was_used(const CachedCommit& seen) {
     for (const CachedCommit& now : scan_repo(root_, repo_.id, folder_).commits) {
@@ -165,7 +179,8 @@ class RepoRemoval {
 
   std::set<std::string> linked_blobs() {
     std::set<std::string> linked;
-    walk_folder(folder_ / "snapshots", [&](const fs::path& file) { linked.insert(target_of_link(file).filename()); });
+    walk_folder(folder_ / "snapshots",
+                [&](const fs::path& file) { linked.insert(target_of_link(file).filename()); });
     return linked;
   }
 
@@ -174,7 +189,9 @@ class RepoRemoval {
     if (lstat(blob.c_str(), &status) != 0) return;
     if (status.st_nlink > 1) return;  // a snapshot without links has it by another name
     if (!S_ISREG(status.st_mode) && !S_ISLNK(status.st_mode)) return;
-    if (!locked && CacheTime::clock::from_time_t(status.st_mtime) > CacheTime::clock::now() - kWithoutLocks) return;
+    if (!locked && CacheTime::clock::from_time_t(status.st_mtime) > CacheTime::clock::now() - kWithoutLocks)
+      return keep("blob " + blob.filename().string(),
+                  "this file system has no locks, and it came less than a day ago");
     const fs::path shared = shared_blob_of(root_, blob);
     if (!remove_file(blob)) return;
     if (S_ISREG(status.st_mode)) done_.bytes += static_cast<std::uint64_t>(status.st_size);
@@ -212,8 +229,8 @@ class RepoRemoval {
 
 }  // namespace
 
-Removed remove_commits(const HubOptions& options, const CachedRepo& repo, const std::vector<std::string>& commits,
-                       const RemoveOptions& remove) {
+Removed remove_commits(const HubOptions& options, const CachedRepo& repo,
+                       const std::vector<std::string>& commits, const RemoveOptions& remove) {
   RepoRemoval removal(options, repo, remove);
   for (const std::string& commit : commits)
     if (!removal.stopped()) removal.remove_commit(commit);

@@ -1,4 +1,6 @@
 // What the cache holds: folders, links and times, as huggingface_hub's scan sees them.
+#include "scan.h"
+
 #include <fcntl.h>
 #include <sys/stat.h>
 
@@ -9,7 +11,6 @@
 #include "folder_walk.h"
 #include "graft/error.h"
 #include "repo_cache.h"
-#include "scan.h"
 
 namespace graft {
 namespace fs = std::filesystem;
@@ -28,7 +29,9 @@ struct Blob {
 Blob blob_of(const struct stat& status) {
   // Where access times are not kept, a file's stays older than its bytes.
   CacheTime read = time_of(status.st_atim), written = time_of(status.st_mtim);
-  return {{status.st_dev, status.st_ino, static_cast<std::uint64_t>(status.st_size)}, std::max(read, written), written};
+  return {{status.st_dev, status.st_ino, static_cast<std::uint64_t>(status.st_size)},
+          std::max(read, written),
+          written};
 }
 
 /// What a blob's name stands for: its own bytes, or those in the cache's shared store. Nothing for a link
@@ -38,7 +41,9 @@ std::optional<Blob> read_blob(const fs::path& root, const fs::path& file) {
   if (lstat(file.c_str(), &status) != 0) return std::nullopt;
   if (S_ISLNK(status.st_mode)) {
     fs::path target = target_of_link(file);
-    if (!is_same_folder(target.parent_path().parent_path(), root / "blobs") || lstat(target.c_str(), &status) != 0) return std::nullopt;
+    if (!is_same_folder(target.parent_path().parent_path(), root / "blobs") ||
+        lstat(target.c_str(), &status) != 0)
+      return std::nullopt;
   }
   return S_ISREG(status.st_mode) ? std::optional(blob_of(status)) : std::nullopt;
 }
@@ -86,7 +91,8 @@ class RepoScan {
         blob = blob_of(status);
         // Without links, snapshots hold second names for blobs, or copies.
         if (auto it = names_.find(blob->disk); it != names_.end()) found.blob = it->second;
-      } else if (fs::path target = target_of_link(file); is_same_folder(target.parent_path(), repo_.folder / "blobs")) {
+      } else if (fs::path target = target_of_link(file);
+                 is_same_folder(target.parent_path(), repo_.folder / "blobs")) {
         found.blob = target.filename();
         if (auto it = blobs_.find(found.blob); it != blobs_.end()) blob = it->second;
       }

@@ -8,6 +8,7 @@
 namespace graft {
 
 /// `root`: the cache's folder, canonical. Throws Error(io) if a part of it cannot be read.
-CachedRepo scan_repo(const std::filesystem::path& root, const RepoId& id, const std::filesystem::path& folder);
+CachedRepo scan_repo(const std::filesystem::path& root, const RepoId& id,
+                     const std::filesystem::path& folder);
 
 }  // namespace graft

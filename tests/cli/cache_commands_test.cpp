@@ -87,8 +87,9 @@ class CacheCommands : public testing::Test {
   test::TempFolder folder_;
   std::optional<HubServer> server_;
   std::optional<test::ScopedEnv> endpoint_;
-  test::ScopedEnv cache_{"HF_HUB_CACHE", (folder_.path() / "cache").c_str()}, kernels_{"KERNELS_CACHE", nullptr},
-      embedded_{"GRAFT_HUB", folder_.path().c_str()}, state_{"GRAFT_STATE_DIR", (folder_.path() / "state").c_str()};
+  test::ScopedEnv cache_{"HF_HUB_CACHE", (folder_.path() / "cache").c_str()},
+      kernels_{"KERNELS_CACHE", nullptr}, embedded_{"GRAFT_HUB", folder_.path().c_str()},
+      state_{"GRAFT_STATE_DIR", (folder_.path() / "state").c_str()};
 };
 
 /// A process that has a kernel loaded.
@@ -96,7 +97,8 @@ class Loaded {
  public:
   Loaded(const std::string& ref, const fs::path& said) {
     pipe_ = popen((std::string(GRAFT_LOAD_AND_WAIT) + " " + ref + " > " + said.string()).c_str(), "w");
-    while (!fs::exists(said) || fs::file_size(said) == 0) std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    while (!fs::exists(said) || fs::file_size(said) == 0)
+      std::this_thread::sleep_for(std::chrono::milliseconds(5));
     EXPECT_EQ(test::read_file(said), "loaded\n");
   }
   ~Loaded() { pclose(pipe_); }
@@ -176,10 +178,13 @@ TEST_F(CacheCommands, ShowAndGuardWhatAProcessHasLoaded) {
     }
     EXPECT_NE(run_graft("ls").out.find("loaded by load_and_wait (pid "), std::string::npos);
 
-    for (const char* words : {"rm kernels-community/norm --yes --json", "rm kernels-community/norm@v2.0.0 --yes --json"}) {
+    for (const char* words :
+         {"rm kernels-community/norm --yes --json", "rm kernels-community/norm@v2.0.0 --yes --json"}) {
       Result refused = run_graft(words);
       EXPECT_EQ(refused.exit, 1);
-      EXPECT_NE(json::parse(refused.out)["error"]["why"].get<std::string>().find("is loaded by load_and_wait"), std::string::npos);
+      EXPECT_NE(
+          json::parse(refused.out)["error"]["why"].get<std::string>().find("is loaded by load_and_wait"),
+          std::string::npos);
     }
     json cleaned = graft_json("gc --max-size 0B --min-age 0s");
     EXPECT_EQ(cleaned["removed"].size(), 1u);
@@ -257,7 +262,8 @@ TEST_F(CacheCommands, SayWhatIsThereInsteadOfWhatIsNot) {
   EXPECT_EQ(error("rm /a/path --yes", 2)["code"], "invalid_argument");
   EXPECT_EQ(error("rm no-repo --yes", 2)["code"], "invalid_argument");
   EXPECT_EQ(run_graft("rm").exit, 2);
-  for (const char* words : {"--max-size 10", "--max-size ten", "--max-size -1GB", "--max-age 1month", "--min-age x"})
+  for (const char* words :
+       {"--max-size 10", "--max-size ten", "--max-size -1GB", "--max-age 1month", "--min-age x"})
     EXPECT_EQ(error(std::string("gc ") + words, 2)["code"], "invalid_argument") << words;
   EXPECT_EQ(cached_repos("--all").size(), 2u);
 }

@@ -30,22 +30,24 @@ class Completion : public testing::Test {
   }
   /// Standard output of a shell's words, run in here/.
   std::string run(const std::string& words) {
-    return run_graft("--version > /dev/null; cd " + (folder_.path() / "here").string() + "; PATH=" +
-                     (folder_.path() / "bin").string() + ":$PATH " + words)
+    return run_graft("--version > /dev/null; cd " + (folder_.path() / "here").string() +
+                     "; PATH=" + (folder_.path() / "bin").string() + ":$PATH " + words)
         .out;
   }
   /// What bash offers for these words, the last of which is being typed, sorted.
   std::string bash(const std::string& words) {
     const std::string file = (folder_.path() / "words.bash").string();
     test::write_file(file, "source " + script("bash") + "\nCOMP_WORDS=(" + words +
-                               "); COMP_CWORD=$((${#COMP_WORDS[@]} - 1)); _graft 2>&1\nprintf '%s\\n' \"${COMPREPLY[@]}\" | sort | paste -sd' '\n");
+                               "); COMP_CWORD=$((${#COMP_WORDS[@]} - 1)); _graft 2>&1\nprintf '%s\\n' "
+                               "\"${COMPREPLY[@]}\" | sort | paste -sd' '\n");
     return run("bash --norc --noprofile " + file);
   }
   bool has_zsh() { return run("sh -c 'command -v zsh'") != ""; }
 
   test::TestHub hub_;
   test::TempFolder folder_;
-  test::ScopedEnv embedded_{"GRAFT_HUB", (folder_.path() / "none").c_str()}, endpoint_{"HF_ENDPOINT", hub_.endpoint().c_str()};
+  test::ScopedEnv embedded_{"GRAFT_HUB", (folder_.path() / "none").c_str()},
+      endpoint_{"HF_ENDPOINT", hub_.endpoint().c_str()};
 };
 
 TEST_F(Completion, OfBashOffersCommandsAndTheirCommands) {
@@ -79,7 +81,7 @@ TEST_F(Completion, OfBashOffersReposOnThisMachine) {
   EXPECT_EQ(bash("graft info ''"), "graft-kernels/norm stranger/norm\n");
   EXPECT_EQ(bash("graft verify --device cpu s"), "stranger/norm\n");
   EXPECT_EQ(bash("graft rm stranger/norm g"), "graft-kernels/norm\n");  // takes several
-  EXPECT_EQ(bash("graft download stranger/norm ''"), "\n");             // its second argument is another thing
+  EXPECT_EQ(bash("graft download stranger/norm ''"), "\n");  // its second argument is another thing
   EXPECT_EQ(bash("graft rm --repo-type model ''"), "\n");
   fs::create_directories(hub_.path() / "models");
   fs::rename(hub_.path() / "kernels/stranger", hub_.path() / "models/stranger");
@@ -107,10 +109,11 @@ TEST_F(Completion, OfZshOffersTheSameWithDescriptions) {
   const std::string zsh = script("zsh");
   EXPECT_EQ(run("zsh -n " + zsh), "");
   EXPECT_NE(test::read_file(zsh).find("'ls:List the kernels on this machine"), std::string::npos);
-  const std::string offered = run("zsh -f " GRAFT_SOURCE_DIR "/tests/cli/complete_in_zsh.zsh " + zsh + " " + folder_.path().string() +
-                                  " 'graft inf' 'graft policy ' 'graft pack --ta' 'graft run m --kernels ' 'graft run m --kernels=s'"
-                                  " 'graft info ' 'graft verify --device c' 'graft sign --key ' 'graft ls --cache-dir ' 'graft rm s'"
-                                  " 'graft rm stranger/norm g'");
+  const std::string offered =
+      run("zsh -f " GRAFT_SOURCE_DIR "/tests/cli/complete_in_zsh.zsh " + zsh + " " + folder_.path().string() +
+          " 'graft inf' 'graft policy ' 'graft pack --ta' 'graft run m --kernels ' 'graft run m --kernels=s'"
+          " 'graft info ' 'graft verify --device c' 'graft sign --key ' 'graft ls --cache-dir ' 'graft rm s'"
+          " 'graft rm stranger/norm g'");
   EXPECT_EQ(offered,
             "info\n"
             "check show\n"

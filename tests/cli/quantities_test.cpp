@@ -17,7 +17,8 @@ TEST(Quantities, ReadSizesByDecimalAndBinaryUnits) {
   EXPECT_EQ(parse_size("1.5MiB"), 1'572'864u);
   EXPECT_EQ(parse_size("0B"), 0u);
   EXPECT_EQ(parse_size("2TiB"), 2'199'023'255'552u);
-  for (const char* text : {"", "10", "GB", "10G", "10Gi", "-1GB", "1e3GB", "10GB ", " 10GB", "10  GB", "1,5GB", "0x10B", "nanB", "infGB", "99999999999TB"})
+  for (const char* text : {"", "10", "GB", "10G", "10Gi", "-1GB", "1e3GB", "10GB ", " 10GB", "10  GB",
+                           "1,5GB", "0x10B", "nanB", "infGB", "99999999999TB"})
     EXPECT_THROW(parse_size(text), Error) << text;
 }
 
@@ -26,7 +27,8 @@ TEST(Quantities, ReadAges) {
   EXPECT_EQ(parse_age("2w"), seconds(14 * 86400));
   EXPECT_EQ(parse_age("1.5h"), seconds(5400));
   EXPECT_EQ(parse_age("0s"), seconds(0));
-  for (const char* text : {"", "30", "d", "1m", "1month", "-1d", "1d2h", "99999999999w"}) EXPECT_THROW(parse_age(text), Error) << text;
+  for (const char* text : {"", "30", "d", "1m", "1month", "-1d", "1d2h", "99999999999w"})
+    EXPECT_THROW(parse_age(text), Error) << text;
 }
 
 TEST(Quantities, PrintBytes) {

@@ -49,7 +49,8 @@ TEST_F(CacheRemovalTest, TakesACommitsRefsAndTheBlobsThatNoOtherNeeds) {
   fetch(*hub_, kNorm, "v1.0.0");
   fetch(*hub_, kNorm, "feature/x");
   RepoCache(options(), kNorm).remember_missing(kSide, "config.json");
-  const std::string own = blob_of(kNorm, kSide, "README.md"), shared = blob_of(kNorm, kSide, "build/v/norm.so");
+  const std::string own = blob_of(kNorm, kSide, "README.md"),
+                    shared = blob_of(kNorm, kSide, "build/v/norm.so");
   Removed removed = remove_commits(options(), scan(kNorm), {kSide});
   EXPECT_EQ(removed.bytes, 4u);
   EXPECT_EQ(removed.commits.size(), 1u);
@@ -114,7 +115,8 @@ TEST_F(CacheRemovalTest, LeavesACommitAloneThatWasUsedAfterTheScan) {
   EXPECT_TRUE(removed.commits.empty());
   EXPECT_EQ(removed.kept.size(), 1u);
   expect_whole(kMain);
-  EXPECT_EQ(remove_commits(options(), scan(kNorm), {kMain}, {.stop = {}, .unless_used = true}).commits.size(), 1u);
+  EXPECT_EQ(remove_commits(options(), scan(kNorm), {kMain}, {.stop = {}, .unless_used = true}).commits.size(),
+            1u);
 }
 
 TEST_F(CacheRemovalTest, RemovesLinksAndNeverWhatTheyLeadTo) {
@@ -129,6 +131,24 @@ TEST_F(CacheRemovalTest, RemovesLinksAndNeverWhatTheyLeadTo) {
   remove_commits(options(), scan(kNorm), {kMain});
   EXPECT_FALSE(is_there(cached(kNorm)));
   EXPECT_EQ(read_file(outside / "mine"), "mine");
+}
+
+TEST_F(CacheRemovalTest, RemovesNothingThroughAPartOfTheRepoThatIsALink) {
+  fetch(*hub_, kNorm, "main");
+  RepoCache(options(), kNorm).remember_missing(kMain, "config.json");
+  const fs::path outside = folder_.path() / "outside";
+  fs::create_directories(outside);
+  for (const char* part : {"blobs", "trees", ".no_exist"}) {
+    fs::rename(cached(kNorm) / part, outside / part);
+    fs::create_symlink(outside / part, cached(kNorm) / part);
+  }
+  auto files = [&] {
+    return std::distance(fs::recursive_directory_iterator(outside), fs::recursive_directory_iterator());
+  };
+  const auto before = files();
+  remove_commits(options(), scan(kNorm), {kMain});
+  EXPECT_EQ(files(), before);
+  EXPECT_TRUE(scan(kNorm).commits.empty());
 }
 
 TEST_F(CacheRemovalTest, TakesCopiesWhereThereAreNoLinks) {
@@ -213,7 +233,8 @@ TEST_F(CacheRemovalTest, TakesBrokenDownloadsThatAreOldAndNobodysAndBlobsThatNoC
   fetch(*hub_, kNorm, "main");
   const fs::path blobs = cached(kNorm) / "blobs";
   auto name = [](char digit) { return std::string(64, digit); };
-  for (const std::string& file : {name('1') + ".incomplete", name('2') + ".1a2b3c4d.incomplete", name('3') + ".incomplete", name('5')})
+  for (const std::string& file :
+       {name('1') + ".incomplete", name('2') + ".1a2b3c4d.incomplete", name('3') + ".incomplete", name('5')})
     write_file(blobs / file, "half");
   for (char digit : {'1', '3'}) make_older(blobs / (name(digit) + ".incomplete"), hours(48));
   write_file(cached(kNorm) / ".graft-1a2b3c4d/x", "");

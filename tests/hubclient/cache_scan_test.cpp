@@ -100,12 +100,15 @@ TEST_F(CacheScanTest, CountsABlobOfTheSharedStoreInEachRepoAndOnceInAll) {
 TEST_F(CacheScanTest, TakesTheNewestAccessForTheLastUse) {
   fetch(*open_hub(options()), kNorm, "main", "build/v");
   const CacheTime now = CacheTime::clock::from_time_t(1'700'000'000);
-  for (const auto& blob : fs::directory_iterator(cached(kNorm) / "blobs")) set_times(blob, now - hours(50), now - hours(60));
+  for (const auto& blob : fs::directory_iterator(cached(kNorm) / "blobs"))
+    set_times(blob, now - hours(50), now - hours(60));
   EXPECT_EQ(scan(kNorm).commits[0].last_used, now - hours(50));
-  set_times(fs::canonical(cached(kNorm) / "snapshots" / kMain / "build/v/norm.so"), now - hours(2), now - hours(60));
+  set_times(fs::canonical(cached(kNorm) / "snapshots" / kMain / "build/v/norm.so"), now - hours(2),
+            now - hours(60));
   EXPECT_EQ(scan(kNorm).commits[0].last_used, now - hours(2));
   // Where access is not kept, it stays behind the bytes' own time.
-  set_times(fs::canonical(cached(kNorm) / "snapshots" / kMain / "build/v/norm.so"), now - hours(90), now - hours(1));
+  set_times(fs::canonical(cached(kNorm) / "snapshots" / kMain / "build/v/norm.so"), now - hours(90),
+            now - hours(1));
   EXPECT_EQ(scan(kNorm).commits[0].last_used, now - hours(1));
 }
 
@@ -135,16 +138,20 @@ TEST_F(CacheScanTest, FindsWhatNoCommitNeeds) {
   write_file(cached(kNorm) / "blobs" / three, "whole");
   write_file(cached(kNorm) / ".graft-1a2b3c4d/x", "");
   std::vector<std::pair<std::string, bool>> found;
-  for (const Leftover& leftover : scan(kNorm).leftovers) found.emplace_back(leftover.blob, leftover.unfinished);
+  for (const Leftover& leftover : scan(kNorm).leftovers)
+    found.emplace_back(leftover.blob, leftover.unfinished);
   std::sort(found.begin(), found.end());
-  EXPECT_EQ(found, (std::vector<std::pair<std::string, bool>>{{"", true}, {one, true}, {two, true}, {three, false}}));
+  EXPECT_EQ(found, (std::vector<std::pair<std::string, bool>>{
+                       {"", true}, {one, true}, {two, true}, {three, false}}));
 }
 
 TEST_F(CacheScanTest, LeavesOtherFoldersAlone) {
-  for (const char* name : {"models--gpt2", "datasets--a--b", "kernels--", "kernels--.x--y", "blobs", ".locks"})
+  for (const char* name :
+       {"models--gpt2", "datasets--a--b", "kernels--", "kernels--.x--y", "blobs", ".locks"})
     fs::create_directories(cache() / name / "snapshots");
   write_file(cache() / "kernels--a--b", "a file");
-  CacheContents kernels = scan_cache(options(), RepoKind::kernel), models = scan_cache(options(), RepoKind::model);
+  CacheContents kernels = scan_cache(options(), RepoKind::kernel),
+                models = scan_cache(options(), RepoKind::model);
   EXPECT_TRUE(kernels.repos.empty());
   EXPECT_TRUE(models.repos.empty());
   EXPECT_EQ(kernels.notes.size(), 2u);

@@ -27,8 +27,10 @@ std::string names(const std::vector<CommitId>& commits) {
 
 // a and b share 100 bytes; each has 10 of its own, c 50.
 std::vector<CachedRepo> repos() {
-  CachedRepo one{.id = {RepoKind::kernel, "org/one"}, .folder = {}}, two{.id = {RepoKind::model, "org/two"}, .folder = {}};
-  one.commits = {commit('a', hours(30), {{1, 1, 100}, {1, 2, 10}}), commit('b', hours(10), {{1, 1, 100}, {1, 3, 10}})};
+  CachedRepo one{.id = {RepoKind::kernel, "org/one"}, .folder = {}},
+      two{.id = {RepoKind::model, "org/two"}, .folder = {}};
+  one.commits = {commit('a', hours(30), {{1, 1, 100}, {1, 2, 10}}),
+                 commit('b', hours(10), {{1, 1, 100}, {1, 3, 10}})};
   two.commits = {commit('c', hours(20), {{1, 4, 50}})};
   return {one, two};
 }
@@ -46,13 +48,18 @@ TEST(Cleaning, RemovesTheLeastRecentlyUsedUntilTheRestFits) {
 }
 
 TEST(Cleaning, RemovesWhatWasNotUsedForTooLong) {
-  EXPECT_EQ(names(plan_cleaning(repos(), {.max_bytes = {}, .max_age = hours(15), .in_use = {}}, kNow).remove), "ac");
-  EXPECT_EQ(names(plan_cleaning(repos(), {.max_bytes = {}, .max_age = hours(30), .in_use = {}}, kNow).remove), "");
-  EXPECT_EQ(names(plan_cleaning(repos(), {.max_bytes = 120, .max_age = hours(25), .in_use = {}}, kNow).remove), "ac");
+  EXPECT_EQ(names(plan_cleaning(repos(), {.max_bytes = {}, .max_age = hours(15), .in_use = {}}, kNow).remove),
+            "ac");
+  EXPECT_EQ(names(plan_cleaning(repos(), {.max_bytes = {}, .max_age = hours(30), .in_use = {}}, kNow).remove),
+            "");
+  EXPECT_EQ(
+      names(plan_cleaning(repos(), {.max_bytes = 120, .max_age = hours(25), .in_use = {}}, kNow).remove),
+      "ac");
 }
 
 TEST(Cleaning, NeverRemovesWhatIsInUse) {
-  CleaningRules rules{.max_bytes = 0, .max_age = {}, .in_use = [](const CommitId& id) { return id.commit[0] == 'a'; }};
+  CleaningRules rules{
+      .max_bytes = 0, .max_age = {}, .in_use = [](const CommitId& id) { return id.commit[0] == 'a'; }};
   CleaningPlan plan = plan_cleaning(repos(), rules, kNow);
   EXPECT_EQ(names(plan.remove), "cb");
   EXPECT_EQ(names(plan.in_use), "a");
@@ -65,7 +72,8 @@ TEST(Cleaning, LeavesWhatCameJustNow) {
   CleaningPlan plan = plan_cleaning(all, {.max_bytes = 0, .max_age = {}, .in_use = {}}, kNow);
   EXPECT_EQ(names(plan.remove), "ab");
   EXPECT_EQ(names(plan.young), "c");
-  plan = plan_cleaning(all, {.max_bytes = 0, .max_age = {}, .min_age = std::chrono::seconds(0), .in_use = {}}, kNow);
+  plan = plan_cleaning(all, {.max_bytes = 0, .max_age = {}, .min_age = std::chrono::seconds(0), .in_use = {}},
+                       kNow);
   EXPECT_EQ(names(plan.remove), "acb");
 }
 

@@ -53,7 +53,8 @@ class LoadedRegistry : public testing::Test {
  protected:
   std::size_t files() {
     std::error_code error;
-    return static_cast<std::size_t>(std::distance(fs::directory_iterator(state_ / "loaded", error), fs::directory_iterator()));
+    return static_cast<std::size_t>(
+        std::distance(fs::directory_iterator(state_ / "loaded", error), fs::directory_iterator()));
   }
   test::TempFolder folder_;
   fs::path state_ = folder_.path() / "state";

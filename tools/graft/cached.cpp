@@ -21,15 +21,17 @@ std::string this_machine() {
 }  // namespace
 
 void add_cache_options(CLI::App& command, CacheOptions& options) {
-  command.add_flag("--all", options.all, "models, too");
+  CLI::Option* all = command.add_flag("--all", options.all, "models, too");
   command.add_option("--repo-type", options.repo_type, "kernel or model (default: kernels of either kind)")
-      ->check(CLI::IsMember({"kernel", "model"}));
+      ->check(CLI::IsMember({"kernel", "model"}))
+      ->excludes(all);
   command.add_option("--cache-dir", options.cache_dir, "instead of HF_HUB_CACHE and KERNELS_CACHE");
 }
 
 HubOptions hub_options(const CacheOptions& options) {
   HubOptions hub = HubOptions::from_environment();
-  if (!options.cache_dir.empty()) hub.cache_dir = hub.kernels_cache_dir = std::filesystem::absolute(options.cache_dir);
+  if (!options.cache_dir.empty())
+    hub.cache_dir = hub.kernels_cache_dir = std::filesystem::absolute(options.cache_dir);
   return hub;
 }
 
@@ -55,7 +57,8 @@ CacheContents scan_cache(const CacheOptions& options) {
 std::set<std::string> variants_of(const CachedCommit& commit) {
   std::set<std::string> variants;
   for (const CachedFile& file : commit.files)
-    if (std::size_t slash = file.path.find('/', kBuild.size()); file.path.starts_with(kBuild) && slash != file.path.npos)
+    if (std::size_t slash = file.path.find('/', kBuild.size());
+        file.path.starts_with(kBuild) && slash != file.path.npos)
       variants.insert(file.path.substr(kBuild.size(), slash - kBuild.size()));
   return variants;
 }

@@ -15,7 +15,8 @@ namespace {
 
 /// By the names that the commands have for what they take.
 Offer offer_for(const std::string& name) {
-  for (const char* each : {"FILE", "FILE_OR_DIGEST", "--key", "--new-key", "--bundle", "--certificate", "--trusted-root"})
+  for (const char* each :
+       {"FILE", "FILE_OR_DIGEST", "--key", "--new-key", "--bundle", "--certificate", "--trusted-root"})
     if (name == each) return Offer::file;
   for (const char* each : {"DIR", "--hub", "--cache-dir"})
     if (name == each) return Offer::folder;
@@ -28,7 +29,8 @@ Offer offer_for(const std::string& name) {
 std::vector<std::string> choices_of(const CLI::Option& option, const std::string& name) {
   std::string type = option.get_type_name();
   std::size_t begin = type.rfind('{'), end = type.rfind('}');
-  if (begin != type.npos && end != type.npos && begin < end) return CLI::detail::split(type.substr(begin + 1, end - begin - 1), ',');
+  if (begin != type.npos && end != type.npos && begin < end)
+    return CLI::detail::split(type.substr(begin + 1, end - begin - 1), ',');
   if (name == "--device") return {"cpu", "cuda", "rocm", "metal", "xpu"};
   return {};
 }
@@ -47,7 +49,8 @@ Completed describe(const CLI::Option& option) {
 }
 
 /// The names of repos on this machine. Whatever is wrong, who types wants to type on.
-void add_repos(std::set<std::string>& names, RepoKind kind, const std::function<std::shared_ptr<Hub>()>& open) try {
+void add_repos(std::set<std::string>& names, RepoKind kind,
+               const std::function<std::shared_ptr<Hub>()>& open) try {
   if (std::shared_ptr<Hub> hub = open())
     for (const std::string& name : hub->repos(kind)) names.insert(name);
 } catch (const std::exception&) {
@@ -77,18 +80,22 @@ void add_completion(CLI::App& app, CommandLine& line) {
       app.add_subcommand("completion", "Print a script that completes graft's words in your shell");
   command->footer(
       "Example:\n  eval \"$(graft completion bash)\"                    # in ~/.bashrc\n"
-      "  eval \"$(graft completion zsh)\"                     # in ~/.zshrc, after compinit; or as a file of $fpath:\n"
+      "  eval \"$(graft completion zsh)\"                     # in ~/.zshrc, after compinit; or as a file of "
+      "$fpath:\n"
       "  graft completion zsh > ~/.zsh/completions/_graft");
   auto shell = std::make_shared<std::string>(), words = std::make_shared<std::string>();
   command->add_option("SHELL", *shell)->check(CLI::IsMember({"bash", "zsh"}));
-  command->add_option("--words", *words)->check(CLI::IsMember({"kernel", "model"}))->group("");  // for the scripts
+  command->add_option("--words", *words)
+      ->check(CLI::IsMember({"kernel", "model"}))
+      ->group("");  // for the scripts
   command->callback([&app, &line, shell, words] {
     if (shell->empty() && words->empty()) throw CLI::RequiredError("SHELL");
     line.action = [&app, shell, words] {
       if (!words->empty())
         print_repos(*words == "model" ? RepoKind::model : RepoKind::kernel);
       else
-        fmt::print("{}", (*shell == "zsh" ? zsh_completion : bash_completion)(describe_completion(app, "graft")));
+        fmt::print("{}",
+                   (*shell == "zsh" ? zsh_completion : bash_completion)(describe_completion(app, "graft")));
       return int{kDone};
     };
   });

@@ -11,10 +11,10 @@ namespace graft {
 enum class Offer { choice, file, folder, kernel, model, nothing };
 
 struct Completed {
-  std::vector<std::string> names;    // "--yes", "-y"; of an argument its one: "REPO"
-  std::string what;                  // its help
-  bool takes_value = true;           // false: a flag
-  bool repeats = false;              // may be given more than once
+  std::vector<std::string> names;  // "--yes", "-y"; of an argument its one: "REPO"
+  std::string what;                // its help
+  bool takes_value = true;         // false: a flag
+  bool repeats = false;            // may be given more than once
   Offer offer = Offer::nothing;
   std::vector<std::string> choices = {};
 };

@@ -69,10 +69,13 @@ struct Tables {
     options += fmt::format("      '{}') words=\"{}\" ;;\n", command.path, fmt::join(words, " "));
     std::vector<std::string> names;
     for (const CompletedCommand& each : command.commands) names.push_back(each.name());
-    if (!names.empty()) arguments += fmt::format("      '{} 0') offer=words words=\"{}\" ;;\n", command.path, fmt::join(names, " "));
+    if (!names.empty())
+      arguments +=
+          fmt::format("      '{} 0') offer=words words=\"{}\" ;;\n", command.path, fmt::join(names, " "));
     for (std::size_t i = 0; i < command.arguments.size(); ++i)
-      arguments += fmt::format("      '{} '{}) {} ;;\n", command.path, command.arguments[i].repeats ? "*" : std::to_string(i),
-                               offer(command.arguments[i]));
+      arguments +=
+          fmt::format("      '{} '{}) {} ;;\n", command.path,
+                      command.arguments[i].repeats ? "*" : std::to_string(i), offer(command.arguments[i]));
     for (const CompletedCommand& each : command.commands) {
       paths += (paths.empty() ? "" : "|") + fmt::format("'{}'", each.path);
       add(each);
@@ -81,12 +84,18 @@ struct Tables {
 
   static std::string offer(const Completed& value) {
     switch (value.offer) {
-      case Offer::choice: return fmt::format("offer=words words=\"{}\"", fmt::join(value.choices, " "));
-      case Offer::file: return "offer=file";
-      case Offer::folder: return "offer=folder";
-      case Offer::kernel: return "offer=kernel";
-      case Offer::model: return "offer=model";
-      case Offer::nothing: break;
+      case Offer::choice:
+        return fmt::format("offer=words words=\"{}\"", fmt::join(value.choices, " "));
+      case Offer::file:
+        return "offer=file";
+      case Offer::folder:
+        return "offer=folder";
+      case Offer::kernel:
+        return "offer=kernel";
+      case Offer::model:
+        return "offer=model";
+      case Offer::nothing:
+        break;
     }
     return "";
   }

@@ -44,18 +44,25 @@ std::string quoted(const std::string& text) {
 
 std::string function_of(const CompletedCommand& command) {
   std::string name = "_" + command.path;
-  std::replace_if(name.begin(), name.end(), [](char c) { return c == ' ' || c == '-'; }, '_');
+  std::replace_if(
+      name.begin(), name.end(), [](char c) { return c == ' ' || c == '-'; }, '_');
   return name;
 }
 
 std::string action(const Completed& value) {
   switch (value.offer) {
-    case Offer::choice: return fmt::format("({})", fmt::join(value.choices, " "));
-    case Offer::file: return "_files";
-    case Offer::folder: return "_files -/";
-    case Offer::kernel: return "_graft_kernels";
-    case Offer::model: return "_graft_models";
-    case Offer::nothing: break;
+    case Offer::choice:
+      return fmt::format("({})", fmt::join(value.choices, " "));
+    case Offer::file:
+      return "_files";
+    case Offer::folder:
+      return "_files -/";
+    case Offer::kernel:
+      return "_graft_kernels";
+    case Offer::model:
+      return "_graft_models";
+    case Offer::nothing:
+      break;
   }
   return " ";
 }
@@ -67,7 +74,8 @@ std::string spec_of(const Completed& option) {
     std::string excludes = is_help ? "(- *)" : option.repeats ? "*" : "(" + names + ")";
     const char* joined = option.takes_value && name.starts_with("--") ? "=" : "";  // --option=value, too
     specs += fmt::format("    '{}{}{}[{}]", excludes, name, joined, quoted(option.what));
-    if (option.takes_value) specs += fmt::format(":{}:{}", quoted(name.substr(name.find_first_not_of('-'))), action(option));
+    if (option.takes_value)
+      specs += fmt::format(":{}:{}", quoted(name.substr(name.find_first_not_of('-'))), action(option));
     specs += "' \\\n";
   }
   return specs;
@@ -80,14 +88,19 @@ std::string function(const CompletedCommand& command) {
   for (const Completed& option : command.options) text += spec_of(option);
   for (std::size_t i = 0; i < command.arguments.size(); ++i) {
     const Completed& argument = command.arguments[i];
-    text += fmt::format("    '{}:{}:{}' \\\n", argument.repeats ? "*" : std::to_string(i + 1), quoted(argument.names.front()), action(argument));
+    text += fmt::format("    '{}:{}:{}' \\\n", argument.repeats ? "*" : std::to_string(i + 1),
+                        quoted(argument.names.front()), action(argument));
   }
   if (command.commands.empty()) return text + "    && return\n}\n";
 
   text += "    '1: :->command' '*:: :->rest' && return\n  local -a commands=(\n";
-  for (const CompletedCommand& each : command.commands) text += fmt::format("    '{}:{}'\n", each.name(), quoted(each.what));
-  text += "  )\n  case $state in\n  command) _describe -t commands 'command' commands ;;\n  rest)\n    case $words[1] in\n";
-  for (const CompletedCommand& each : command.commands) text += fmt::format("    {}) {} ;;\n", each.name(), function_of(each));
+  for (const CompletedCommand& each : command.commands)
+    text += fmt::format("    '{}:{}'\n", each.name(), quoted(each.what));
+  text +=
+      "  )\n  case $state in\n  command) _describe -t commands 'command' commands ;;\n  rest)\n    case "
+      "$words[1] in\n";
+  for (const CompletedCommand& each : command.commands)
+    text += fmt::format("    {}) {} ;;\n", each.name(), function_of(each));
   return text + "    esac ;;\n  esac\n}\n";
 }
 

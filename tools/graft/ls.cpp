@@ -13,7 +13,8 @@ namespace {
 using nlohmann::ordered_json;
 
 /// Variants and bytes of one commit of a folder.
-ordered_json describe_commit(Hub& hub, const RepoId& repo, const std::string& commit, const LoadedWhere& loaded) {
+ordered_json describe_commit(Hub& hub, const RepoId& repo, const std::string& commit,
+                             const LoadedWhere& loaded) {
   std::set<std::string> variants;
   std::uint64_t bytes = 0;
   for (const HubFile& file : hub.list(repo, commit, "")) {
@@ -22,7 +23,10 @@ ordered_json describe_commit(Hub& hub, const RepoId& repo, const std::string& co
     std::size_t begin = std::string("build/").size(), end = file.path.find('/', begin);
     if (end != file.path.npos) variants.insert(file.path.substr(begin, end - begin));
   }
-  return {{"commit", commit}, {"bytes", bytes}, {"variants", variants}, {"loaded_by", in_json(loaded.of(repo, commit))}};
+  return {{"commit", commit},
+          {"bytes", bytes},
+          {"variants", variants},
+          {"loaded_by", in_json(loaded.of(repo, commit))}};
 }
 
 ordered_json describe_repo(Hub& hub, const std::string& name, const LoadedWhere& loaded) {
@@ -51,7 +55,8 @@ ordered_json describe_hubs(const LoadedWhere& loaded) {
   }
   ordered_json repos = ordered_json::array();
   for (const auto& hub : hubs)
-    for (const std::string& name : hub->repos(RepoKind::kernel)) repos.push_back(describe_repo(*hub, name, loaded));
+    for (const std::string& name : hub->repos(RepoKind::kernel))
+      repos.push_back(describe_repo(*hub, name, loaded));
   return repos;
 }
 
@@ -87,10 +92,12 @@ std::set<LoadedBy> loaded_by(const ordered_json& commit) {
 }
 
 /// One commit's lines. `used`: empty where nobody keeps it.
-void print_commit(const std::string& commit, const std::string& refs, std::uint64_t bytes, const std::string& used,
-                  const std::set<std::string>& variants, const std::set<LoadedBy>& loaded) {
-  fmt::print("    {}  {}  {}{}\n", printable(commit.substr(0, 12)), refs.empty() ? "(no ref)" : printable(refs),
-             in_bytes(bytes), used.empty() ? "" : ", used " + used);
+void print_commit(const std::string& commit, const std::string& refs, std::uint64_t bytes,
+                  const std::string& used, const std::set<std::string>& variants,
+                  const std::set<LoadedBy>& loaded) {
+  fmt::print("    {}  {}  {}{}\n", printable(commit.substr(0, 12)),
+             refs.empty() ? "(no ref)" : printable(refs), in_bytes(bytes),
+             used.empty() ? "" : ", used " + used);
   for (const std::string& variant : variants) fmt::print("      {}\n", printable(variant));
   if (!loaded.empty()) fmt::print("      {} {}\n", styled("loaded by", Style::green), in_words(loaded));
 }
@@ -122,7 +129,8 @@ void print_cached(const std::vector<CachedRepo>& repos, const LoadedWhere& loade
       print_commit(commit.commit, fmt::format("{}", fmt::join(commit.refs, ", ")), commit.bytes,
                    how_long_ago(commit.last_used), variants_of(commit), loaded.of(repo, commit));
     if (!repo.leftovers.empty())
-      fmt::print("    {} that no commit needs\n", repo.leftovers.size() == 1 ? "a file" : fmt::format("{} files", repo.leftovers.size()));
+      fmt::print("    {} that no commit needs\n",
+                 repo.leftovers.size() == 1 ? "a file" : fmt::format("{} files", repo.leftovers.size()));
   }
   if (!repos.empty()) fmt::print("  {} in all\n", in_bytes(bytes_on_disk(repos)));
 }
@@ -134,28 +142,33 @@ int list(const CacheOptions& options, bool json) {
   if (json) {
     ordered_json repos = ordered_json::array();
     for (const CachedRepo& repo : cached.repos) repos.push_back(describe_cached(repo, loaded));
-    print_json({{"hubs", hubs}, {"cached", repos}, {"bytes", bytes_on_disk(cached.repos)}, {"notes", cached.notes}});
+    print_json(
+        {{"hubs", hubs}, {"cached", repos}, {"bytes", bytes_on_disk(cached.repos)}, {"notes", cached.notes}});
     return kDone;
   }
   print_hubs(hubs);
   print_cached(cached.repos, loaded);
   if (hubs.empty() && cached.repos.empty())
     fmt::print("no kernels here; fetch one: graft download org/name (models: graft ls --all)\n");
-  for (const std::string& note : cached.notes) fmt::print(stderr, "{} {}\n", styled("note:", Style::yellow, true), printable(note));
+  for (const std::string& note : cached.notes)
+    fmt::print(stderr, "{} {}\n", styled("note:", Style::yellow, true), printable(note));
   return kDone;
 }
 
 }  // namespace
 
 void add_ls(CLI::App& app, CommandLine& line) {
-  CLI::App* command = add_command(
-      app, line, "ls", "List the kernels on this machine: cached, embedded, or of a folder", "graft ls\n  graft ls --all --json");
-  command->footer(command->get_footer() +
-                  "\nLoaded by: processes of this user that share its state folder (GRAFT_STATE_DIR), and those whose\n"
-                  "mapped files this user may look at. Last use is the newest access time of a commit's blobs.");
+  CLI::App* command =
+      add_command(app, line, "ls", "List the kernels on this machine: cached, embedded, or of a folder",
+                  "graft ls\n  graft ls --all --json");
+  command->footer(
+      command->get_footer() +
+      "\nLoaded by: processes of this user that share its state folder (GRAFT_STATE_DIR), and those whose\n"
+      "mapped files this user may look at. Last use is the newest access time of a commit's blobs.");
   auto options = std::make_shared<CacheOptions>();
   add_cache_options(*command, *options);
-  command->callback([&line, options] { line.action = [&line, options] { return list(*options, line.json); }; });
+  command->callback(
+      [&line, options] { line.action = [&line, options] { return list(*options, line.json); }; });
 }
 
 }  // namespace graft

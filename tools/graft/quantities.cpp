@@ -18,7 +18,8 @@ namespace {
 /// A number and what follows it, in lower case; a number of -1 if there is none.
 std::pair<double, std::string> split(std::string_view text) {
   double number = -1;
-  auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number, std::chars_format::fixed);
+  auto [end, error] =
+      std::from_chars(text.data(), text.data() + text.size(), number, std::chars_format::fixed);
   if (error != std::errc() || text.starts_with('-')) return {-1, ""};
   std::string unit(end, text.data() + text.size());
   if (unit.starts_with(' ')) unit.erase(0, 1);
@@ -40,7 +41,8 @@ std::uint64_t parse_size(std::string_view text) {
                                                                        {"tib", 0x1p40}}};
   const auto [number, unit] = split(text);
   for (const auto& [name, bytes] : kUnits)
-    if (number >= 0 && unit == name && number * bytes < 0x1p63) return static_cast<std::uint64_t>(std::llround(number * bytes));
+    if (number >= 0 && unit == name && number * bytes < 0x1p63)
+      return static_cast<std::uint64_t>(std::llround(number * bytes));
   throw Error(ErrorCode::invalid_argument, "size \"" + std::string(text) + "\"", "is none",
               "write a number and B, kB, MB, GB, TB (of 1000) or KiB, MiB, GiB, TiB (of 1024), as in 10GB");
 }
@@ -50,7 +52,8 @@ std::chrono::seconds parse_age(std::string_view text) {
       {{"s", 1}, {"min", 60}, {"h", 3600}, {"d", 86400}, {"w", 7 * 86400}}};
   const auto [number, unit] = split(text);
   for (const auto& [name, seconds] : kUnits)
-    if (number >= 0 && unit == name && number * seconds < 1e10) return std::chrono::seconds(std::llround(number * seconds));
+    if (number >= 0 && unit == name && number * seconds < 1e10)
+      return std::chrono::seconds(std::llround(number * seconds));
   throw Error(ErrorCode::invalid_argument, "age \"" + std::string(text) + "\"", "is none",
               "write a number and s, min, h, d or w, as in 30d");
 }
@@ -63,7 +66,8 @@ std::string in_bytes(std::uint64_t bytes) {
   return fmt::format("{:.1f} TB", value / 1000);
 }
 
-std::string how_long_ago(std::chrono::system_clock::time_point time, std::chrono::system_clock::time_point now) {
+std::string how_long_ago(std::chrono::system_clock::time_point time,
+                         std::chrono::system_clock::time_point now) {
   const double seconds = std::chrono::duration<double>(now - time).count();
   constexpr std::array<std::pair<const char*, double>, 6> kUnits{{{"year", 365.25 * 86400},
                                                                   {"month", 30.44 * 86400},

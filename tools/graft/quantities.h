@@ -8,8 +8,8 @@
 
 namespace graft {
 
-/// "10GB", "1.5 GiB", "500kB", "0B": decimal (kB, MB, GB, TB) and binary (KiB, MiB, GiB, TiB) units; case matters
-/// in neither. Throws Error(invalid_argument) for anything else, a number without a unit too.
+/// "10GB", "1.5 GiB", "500kB", "0B": decimal (kB, MB, GB, TB) and binary (KiB, MiB, GiB, TiB) units; case
+/// matters in neither. Throws Error(invalid_argument) for anything else, a number without a unit too.
 std::uint64_t parse_size(std::string_view text);
 
 /// "30d", "12h", "90min", "45s", "2w". Throws Error(invalid_argument) for anything else.

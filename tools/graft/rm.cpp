@@ -40,7 +40,8 @@ Error not_cached(const std::string& name, const CacheOptions& options, const std
   others.repo_type = options.repo_type == "model" ? "kernel" : "model";
   for (const CachedRepo& repo : scan_cache(others).repos)
     if (repo.id.name == name) mend = fmt::format("it is there as a {0}: --repo-type {0}", others.repo_type);
-  return {ErrorCode::not_found, "repo " + name, "is not in the cache", mend.empty() ? "see what is: graft ls --all" : mend};
+  return {ErrorCode::not_found, "repo " + name, "is not in the cache",
+          mend.empty() ? "see what is: graft ls --all" : mend};
 }
 
 /// By a branch's or tag's name, or seven digits of a commit or more.
@@ -53,18 +54,21 @@ std::set<std::string> find_commits(const CachedRepo& repo, const std::string& re
     for (const CachedCommit& commit : repo.commits)
       if (commit.commit.starts_with(revision)) found.insert(commit.commit);
   if (found.size() > 1 && !revision.empty())
-    throw Error(ErrorCode::invalid_argument, label(repo.id) + "@" + revision, "several commits begin so", "give more digits");
+    throw Error(ErrorCode::invalid_argument, label(repo.id) + "@" + revision, "several commits begin so",
+                "give more digits");
   return found;
 }
 
-Error no_such_revision(const std::string& name, const std::string& revision, const std::vector<const CachedRepo*>& repos) {
+Error no_such_revision(const std::string& name, const std::string& revision,
+                       const std::vector<const CachedRepo*>& repos) {
   std::vector<std::string> there;
   for (const CachedRepo* repo : repos)
     for (const CachedCommit& commit : repo->commits) {
       there.insert(there.end(), commit.refs.begin(), commit.refs.end());
       there.push_back(commit.commit.substr(0, 12));
     }
-  return {ErrorCode::revision_not_found, "repo " + name, "has no branch, tag or commit " + revision + " in the cache",
+  return {ErrorCode::revision_not_found, "repo " + name,
+          "has no branch, tag or commit " + revision + " in the cache",
           fmt::format("there are: {}", fmt::join(there, ", "))};
 }
 
@@ -73,7 +77,8 @@ std::vector<Target> find_targets(const RmOptions& options, const std::vector<Cac
   for (const std::string& text : options.refs) {
     KernelRef ref = KernelRef::parse(text);
     if (ref.is_local() || !ref.entry.empty())
-      throw Error(ErrorCode::invalid_argument, "\"" + text + "\"", "is no repo", "write org/name or org/name@revision");
+      throw Error(ErrorCode::invalid_argument, "\"" + text + "\"", "is no repo",
+                  "write org/name or org/name@revision");
     std::vector<const CachedRepo*> named;
     for (const CachedRepo& repo : repos)
       if (repo.id.name == ref.repo) named.push_back(&repo);
@@ -108,7 +113,8 @@ ordered_json describe(const std::vector<Target>& targets, std::uint64_t bytes, b
   for (const auto& [repo, commits] : targets) {
     ordered_json gone = ordered_json::array();
     for (const CachedCommit& commit : repo->commits)
-      if (commits.contains(commit.commit)) gone.push_back({{"commit", commit.commit}, {"refs", commit.refs}, {"bytes", commit.bytes}});
+      if (commits.contains(commit.commit))
+        gone.push_back({{"commit", commit.commit}, {"refs", commit.refs}, {"bytes", commit.bytes}});
     list.push_back({{"repo", repo->id.name},
                     {"repo_type", repo_type(repo->id)},
                     {"commits", gone},
@@ -120,13 +126,14 @@ ordered_json describe(const std::vector<Target>& targets, std::uint64_t bytes, b
 void print(const std::vector<Target>& targets, std::uint64_t bytes) {
   for (const auto& [repo, commits] : targets) {
     const bool whole = commits.size() == repo->commits.size();
-    fmt::print("{}{}{}\n", styled(printable(repo->id.name), Style::bold), repo->id.kind == RepoKind::model ? "  model" : "",
-               whole ? "  the whole repo" : "");
+    fmt::print("{}{}{}\n", styled(printable(repo->id.name), Style::bold),
+               repo->id.kind == RepoKind::model ? "  model" : "", whole ? "  the whole repo" : "");
     for (const CachedCommit& commit : repo->commits)
       if (commits.contains(commit.commit))
-        fmt::print("  {}  {}  {}, used {}\n", printable(commit.commit.substr(0, 12)),
-                   commit.refs.empty() ? "(no ref)" : printable(fmt::format("{}", fmt::join(commit.refs, ", "))),
-                   in_bytes(commit.bytes), how_long_ago(commit.last_used));
+        fmt::print(
+            "  {}  {}  {}, used {}\n", printable(commit.commit.substr(0, 12)),
+            commit.refs.empty() ? "(no ref)" : printable(fmt::format("{}", fmt::join(commit.refs, ", "))),
+            in_bytes(commit.bytes), how_long_ago(commit.last_used));
     if (const std::size_t left = repo->commits.size() - commits.size())
       fmt::print("  {} of its commits stay{}, with the blobs they share\n", left, left == 1 ? "s" : "");
   }
@@ -149,7 +156,8 @@ Removed remove(const std::vector<Target>& targets, const CacheOptions& options) 
   const HubOptions hub = hub_options(options);
   Removed removed;
   for (const auto& [repo, commits] : targets)
-    if (!removed.stopped) removed += remove_commits(hub, *repo, {commits.begin(), commits.end()}, {.stop = interrupt.token()});
+    if (!removed.stopped)
+      removed += remove_commits(hub, *repo, {commits.begin(), commits.end()}, {.stop = interrupt.token()});
   return removed;
 }
 
@@ -187,19 +195,26 @@ int rm(const RmOptions& options, bool json) {
 }  // namespace
 
 void add_rm(CLI::App& app, CommandLine& line) {
-  CLI::App* command = add_command(app, line, "rm", "Remove kernels or models, or some of their commits, from the cache",
-                                  "graft rm kernels-community/activation@v1.0.0\n"
-                                  "  graft rm Qwen/Qwen3-0.6B --repo-type model --dry-run");
+  CLI::App* command =
+      add_command(app, line, "rm", "Remove kernels or models, or some of their commits, from the cache",
+                  "graft rm kernels-community/activation@v1.0.0\n"
+                  "  graft rm Qwen/Qwen3-0.6B --repo-type model --dry-run");
   command->footer(command->get_footer() +
-                  "\nA commit goes with the refs that name it and the blobs that no other commit of its repo needs.");
+                  "\nA commit goes with the refs that name it and the blobs that no other commit of its repo "
+                  "needs. What a process\n"
+                  "has loaded (graft ls --help says whose can be seen) goes with --force alone; that does "
+                  "the process no harm.");
   auto options = std::make_shared<RmOptions>();
   command->add_option("REPO", options->refs, "org/name[@branch, tag or commit]")->required();
-  command->add_option("--repo-type", options->cache.repo_type, "kernel or model (default: kernels of either kind)")
+  command
+      ->add_option("--repo-type", options->cache.repo_type,
+                   "kernel or model (default: kernels of either kind)")
       ->check(CLI::IsMember({"kernel", "model"}));
   command->add_option("--cache-dir", options->cache.cache_dir, "instead of HF_HUB_CACHE and KERNELS_CACHE");
   command->add_flag("--yes,-y", options->yes, "do not ask");
   command->add_flag("--dry-run", options->dry_run, "only show what would go");
-  command->add_flag("--force", options->force, "also what a process has loaded: that lives in memory, and goes on");
+  command->add_flag("--force", options->force,
+                    "also what a process has loaded: that lives in memory, and goes on");
   command->callback([&line, options] { line.action = [&line, options] { return rm(*options, line.json); }; });
 }
 

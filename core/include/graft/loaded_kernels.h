@@ -17,9 +17,10 @@ struct LoadedKernel {
   std::string machine;  // where it runs; homes are shared between machines
 };
 
-/// The kernels of repos that this user's processes have loaded now, as far as they share the state folder (see
-/// quarantine.h): a library is loaded from memory, so that its file says nothing. A process that was killed is
-/// not listed. Kernels from a path are not. Any thread; nothing is thrown: what cannot be read is left out.
+/// The kernels of repos that this user's processes have loaded now, as far as they share the state folder
+/// (see quarantine.h): a library is loaded from memory, so that its file says nothing. A process that was
+/// killed is not listed. Kernels from a path are not. Any thread; nothing is thrown: what cannot be read is
+/// left out.
 std::vector<LoadedKernel> loaded_kernels();
 
 }  // namespace graft

@@ -1,4 +1,5 @@
-// What the cache that Graft and Python's huggingface_hub share holds on this machine, and how it is made smaller.
+// What the cache that Graft and Python's huggingface_hub share holds on this machine, and how it is made
+// smaller.
 #pragma once
 
 #include <chrono>
@@ -35,7 +36,7 @@ struct CachedCommit {
   std::string commit;                  // 40 hex digits
   std::vector<std::string> refs = {};  // branches and tags that name it, sorted
   std::vector<CachedFile> files = {};  // sorted by path
-  std::uint64_t bytes = 0;        // on disk, each blob once, those shared with other commits and repos included
+  std::uint64_t bytes = 0;  // on disk, each blob once, those shared with other commits and repos included
 
   /// The newest time at which one of its blobs was read or, where the file system does not say so, written.
   /// A blob that several commits have counts for each.
@@ -43,7 +44,8 @@ struct CachedCommit {
   CacheTime fetched = {};  // when the newest of its files came into the snapshot
 };
 
-/// What no snapshot needs: a broken download's beginning, a blob without a link to it, a half removed snapshot.
+/// What no snapshot needs: a broken download's beginning, a blob without a link to it, a half removed
+/// snapshot.
 struct Leftover {
   std::filesystem::path file;
   DiskFile disk;
@@ -54,15 +56,16 @@ struct Leftover {
 
 struct CachedRepo {
   RepoId id;
-  std::filesystem::path folder;       // <cache>/kernels--org--name
+  std::filesystem::path folder;            // <cache>/kernels--org--name
   std::vector<CachedCommit> commits = {};  // sorted by commit
   std::vector<Leftover> leftovers = {};
   std::uint64_t bytes = 0;  // of its commits and leftovers, each blob once
 };
 
 struct CacheContents {
-  std::vector<CachedRepo> repos;   // sorted by name
-  std::vector<std::string> notes;  // what was left alone and why: a repo's folder that is a link, one that cannot be read
+  std::vector<CachedRepo> repos;  // sorted by name
+  std::vector<std::string>
+      notes;  // what was left alone and why: a repo's folder that is a link, one that cannot be read
 };
 
 /// A commit of a repo.
@@ -72,8 +75,8 @@ struct CommitId {
 };
 
 // All functions may be called from any thread, and while other processes, Graft's and Python's, download into
-// the cache and remove from it. None follows a link out of the cache. All throw Error(io), which names the file
-// and what to do.
+// the cache and remove from it. None follows a link out of the cache. All throw Error(io), which names the
+// file and what to do.
 
 /// The repos of a kind in the cache: of options.kernels_cache_dir or cache_dir. No file's bytes are read.
 CacheContents scan_cache(const HubOptions& options, RepoKind kind);
@@ -104,13 +107,13 @@ struct Removed {
   void operator+=(const Removed& more);
 };
 
-/// Removes commits of a scanned repo: refs that name them, then the snapshot, in one step, its listing, and the
-/// blobs that no other commit of the repo needs. With the last commit the repo's folder goes, and what broken
-/// downloads left in it. A blob goes under its lock, as a download takes it, and only if no snapshot has it by
-/// then; one that a download holds stays. Throws Error(io) where the cache cannot be written: nothing is
-/// removed then.
-Removed remove_commits(const HubOptions& options, const CachedRepo& repo, const std::vector<std::string>& commits,
-                       const RemoveOptions& remove = {});
+/// Removes commits of a scanned repo: refs that name them, then the snapshot, in one step, its listing, and
+/// the blobs that no other commit of the repo needs. With the last commit the repo's folder goes, and what
+/// broken downloads left in it. A blob goes under its lock, as a download takes it, and only if no snapshot
+/// has it by then; one that a download holds stays. Throws Error(io) where the cache cannot be written:
+/// nothing is removed then.
+Removed remove_commits(const HubOptions& options, const CachedRepo& repo,
+                       const std::vector<std::string>& commits, const RemoveOptions& remove = {});
 
 /// Removes what is unfinished and older than `age`, and blobs that no snapshot has, unless a download holds
 /// their lock.
@@ -118,21 +121,21 @@ Removed remove_leftovers(const HubOptions& options, const CachedRepo& repo, std:
                          const RemoveOptions& remove = {});
 
 struct CleaningRules {
-  std::optional<std::uint64_t> max_bytes;        // of all repos together
-  std::optional<std::chrono::seconds> max_age;   // since the last use
-  std::chrono::seconds min_age{3600};            // what came less than that ago stays: somebody is about to use it
-  std::function<bool(const CommitId&)> in_use;   // stays whatever the limits; empty: none is
+  std::optional<std::uint64_t> max_bytes;       // of all repos together
+  std::optional<std::chrono::seconds> max_age;  // since the last use
+  std::chrono::seconds min_age{3600};  // what came less than that ago stays: somebody is about to use it
+  std::function<bool(const CommitId&)> in_use;  // stays whatever the limits; empty: none is
 };
 
 struct CleaningPlan {
-  std::vector<CommitId> remove;  // in this order
-  std::vector<CommitId> in_use;  // would have gone, if they were not in use
-  std::vector<CommitId> young;   // or came just now
+  std::vector<CommitId> remove;   // in this order
+  std::vector<CommitId> in_use;   // would have gone, if they were not in use
+  std::vector<CommitId> young;    // or came just now
   std::uint64_t bytes_after = 0;  // what `repos` then take, without leftovers
 };
 
-/// Which whole commits to remove so that `repos` keep to the rules: those not used for max_age, then the least
-/// recently used first until the rest takes max_bytes at most. `now`: for tests.
+/// Which whole commits to remove so that `repos` keep to the rules: those not used for max_age, then the
+/// least recently used first until the rest takes max_bytes at most. `now`: for tests.
 CleaningPlan plan_cleaning(const std::vector<CachedRepo>& repos, const CleaningRules& rules,
                            CacheTime now = std::chrono::system_clock::now());
 
