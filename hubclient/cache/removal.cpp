@@ -29,8 +29,12 @@ constexpr std::chrono::hours kWithoutLocks{24};  // where nobody can say that he
               "run this as the user who owns the cache, or name another one: --cache-dir");
 }
 
+bool may_write(const fs::path& folder) {
+  return faccessat(AT_FDCWD, folder.c_str(), W_OK | X_OK, AT_EACCESS) == 0;
+}
+
 void check_writable(const fs::path& folder) {
-  if (is_folder(folder) && access(folder.c_str(), W_OK | X_OK) != 0) fail(folder, errno);
+  if (is_folder(folder) && !may_write(folder)) fail(folder, errno);
 }
 
 /// Whether there was something to remove. Links are removed themselves; what they lead to is not looked at.
@@ -130,6 +134,8 @@ class RepoRemoval {
       else
         candidates_.insert(leftover.blob);
     remove_blobs();
+    // A folder without snapshots/ that stays is a broken repo to Python.
+    if (!may_write(root_)) return keep("the empty folder", root_.string() + " cannot be written");
     if (rmdir((folder_ / "blobs").c_str()) != 0 && errno != ENOENT) return;
     if (rmdir((folder_ / "snapshots").c_str()) != 0 && errno != ENOENT) return;
     for (const fs::path& rest : entries(folder_))

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <chrono>
+#include <csignal>
 #include <nlohmann/json.hpp>
 #include <thread>
 
@@ -319,6 +320,65 @@ TEST_F(CacheCommands, CleanAwayWhatBrokenDownloadsLeft) {
   EXPECT_EQ(planned["bytes_freed"], 4);
   EXPECT_TRUE(done["removed"].empty());
   EXPECT_EQ(cached_repos().at("me/act")["leftovers"], 0);
+}
+
+TEST_F(CacheCommands, GoOnWhereAReposFolderCannotBeWritten) {
+  if (geteuid() != 0 || run_graft("--version > /dev/null; setpriv --version").exit != 0)
+    GTEST_SKIP() << "needs root, and setpriv, to be another user";
+  download("kernels-community/norm@v1.0.0");
+  download("me/act");
+  fs::permissions(folder_.path(), fs::perms(0755));
+  for (const auto& item : fs::recursive_directory_iterator(folder_.path() / "cache"))
+    ASSERT_EQ(lchown(item.path().c_str(), 65534, 65534), 0);
+  ASSERT_EQ(chown(cached("").c_str(), 65534, 65534), 0);
+  ASSERT_EQ(chown(cached("kernels--me--act").c_str(), 0, 0), 0);
+  auto as_nobody = [](const std::string& words) {
+    return run_graft(
+        "--version > /dev/null; setpriv --reuid 65534 --regid 65534 --clear-groups " GRAFT_PROGRAM " " +
+        words);
+  };
+  Result refused = as_nobody("rm me/act --yes");
+  EXPECT_EQ(refused.exit, 1);
+  EXPECT_NE(refused.out.find("cannot be changed: Permission denied"), std::string::npos) << refused.out;
+  EXPECT_NE(refused.out.find("--cache-dir"), std::string::npos);
+
+  Result cleaned = as_nobody("gc --max-size 0B --min-age 0s --json");
+  EXPECT_EQ(cleaned.exit, 1) << cleaned.out;
+  json said = json::parse(cleaned.out);
+  ASSERT_EQ(said["removed"].size(), 1u);
+  EXPECT_EQ(said["removed"][0]["repo"], "kernels-community/norm");
+  EXPECT_NE(said["error"].get<std::string>().find("kernels--me--act"), std::string::npos);
+  Result nothing = as_nobody("gc --max-size 0B --min-age 0s --json");
+  EXPECT_EQ(nothing.exit, 1);
+  EXPECT_EQ(json::parse(nothing.out)["error"]["code"], "io");
+  EXPECT_EQ(cached_repos().size(), 1u);
+}
+
+TEST_F(CacheCommands, LeaveEachCommitWholeOrGoneWhenInterrupted) {
+  for (int round = 0; round < 10; ++round) {
+    download("kernels-community/norm@v1.0.0");
+    download("kernels-community/norm@v2.0.0");
+    download("me/act");
+    pid_t child = fork();
+    if (child == 0) {
+      sigset_t interrupt;
+      sigemptyset(&interrupt);
+      sigaddset(&interrupt, SIGINT);
+      sigprocmask(SIG_BLOCK, &interrupt, nullptr);
+      kill(getpid(), SIGINT);  // waits until the program looks for it
+      if (!std::freopen("/dev/null", "w", stdout) || !std::freopen("/dev/null", "w", stderr)) _exit(126);
+      execl(GRAFT_PROGRAM, "graft", "gc", "--max-size", "0B", "--min-age", "0s", nullptr);
+      _exit(127);
+    }
+    int status = 0;
+    waitpid(child, &status, 0);
+    ASSERT_TRUE(WIFEXITED(status));
+    EXPECT_TRUE(WEXITSTATUS(status) == 130 || WEXITSTATUS(status) == 0) << WEXITSTATUS(status);
+    for (const auto& [name, repo] : cached_repos())
+      for (const json& commit : repo["commits"]) EXPECT_EQ(commit["variants"].size(), 1u) << name;
+    for (const auto& item : fs::recursive_directory_iterator(folder_.path() / "cache"))
+      EXPECT_TRUE(fs::exists(item.path())) << item.path();  // no link to nothing
+  }
 }
 
 }  // namespace
