@@ -19,7 +19,9 @@ compadd() {  # tells what it adds; calls that only ask for matches stay as they 
 END
 zpty shell zsh -f -i
 until_done() {
+  local waited=0
   until [[ -e $folder/done ]]; do
+    (( ++waited > 3000 )) && print "the shell does not answer" && exit 1
     zpty -r -t shell >/dev/null
     sleep 0.02
   done
