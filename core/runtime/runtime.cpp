@@ -9,6 +9,7 @@
 #include "graft/find_commit.h"
 #include "graft/host_platform.h"
 #include "graft/quarantine.h"
+#include "loaded_registry.h"
 #include "local_overrides.h"
 #include "local_package.h"
 #include "plugin_loader.h"
@@ -121,6 +122,7 @@ Package Runtime::State::load_from_hub(Runtime& runtime, const KernelRef& ref, co
   Metadata metadata = std::move(verified.metadata);
   auto plugin = load_plugin(std::move(verified.library), ref.repo, rules_for(found.variants.chosen, load, policy));
   remember(policy, ref, found);
+  note_loaded({found.kind, ref.repo}, found.commit, plugin->digest());
   return {ref,
           ref.repo,
           found.revision,

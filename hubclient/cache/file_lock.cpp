@@ -47,6 +47,15 @@ FileLock::FileLock(const std::filesystem::path& file, std::stop_token stop) {
   }
 }
 
+std::unique_ptr<FileLock> FileLock::try_take(const std::filesystem::path& file) try {
+  std::stop_source at_once;
+  at_once.request_stop();
+  return std::make_unique<FileLock>(file, at_once.get_token());
+} catch (const Error& e) {
+  if (e.code() != ErrorCode::cancelled) throw;
+  return nullptr;
+}
+
 FileLock::~FileLock() {
   if (fd_ >= 0) close(fd_);
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <memory>
 #include <stop_token>
 
 namespace graft {
@@ -15,6 +16,9 @@ class FileLock {
   FileLock(const std::filesystem::path& file, std::stop_token stop);
   ~FileLock();
   FileLock(const FileLock&) = delete;
+
+  /// The lock if nobody else has it, null if somebody does. Throws Error(io).
+  static std::unique_ptr<FileLock> try_take(const std::filesystem::path& file);
 
   bool held() const { return fd_ >= 0; }
 

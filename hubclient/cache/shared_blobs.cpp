@@ -4,11 +4,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <fstream>
 #include <iterator>
 
 #include "blob_writer.h"
 #include "file_lock.h"
+#include "folder_walk.h"
 #include "graft/error.h"
 
 namespace graft {
@@ -66,6 +68,33 @@ bool link_shared_blob(const fs::path& cache, const fs::path& blob, const HubFile
   } catch (const fs::filesystem_error&) {
   }
   return false;
+}
+
+fs::path shared_blob_of(const fs::path& cache, const fs::path& blob) {
+  fs::path target = target_of_link(blob);
+  const std::string hash = target.filename();
+  // By its name in the cache, whichever way the link writes it.
+  fs::path shared = cache / "blobs" / hash.substr(0, 2) / hash;
+  return hash.size() == 64 && is_store(cache / "blobs") && is_same_folder(target.parent_path(), shared.parent_path())
+             ? shared
+             : fs::path();
+}
+
+std::uint64_t sweep_shared_blob(const fs::path& cache, const fs::path& shared) {
+  FileLock lock(shared.string() + ".lock", {});
+  const fs::path list = shared.string() + ".refs";
+  struct stat status {};
+  if (!lock.held() || lstat(list.c_str(), &status) != 0 || !S_ISREG(status.st_mode)) return 0;
+  std::ifstream in(list);
+  for (std::string line; std::getline(in, line);) {
+    fs::path relative = line;
+    if (relative.is_absolute() || std::find(relative.begin(), relative.end(), "..") != relative.end()) continue;
+    if (shared_blob_of(cache, cache / relative) == shared) return 0;
+  }
+  if (in.bad() || lstat(shared.c_str(), &status) != 0 || !S_ISREG(status.st_mode)) return 0;
+  if (unlink(shared.c_str()) != 0) return 0;
+  unlink(list.c_str());
+  return static_cast<std::uint64_t>(status.st_size);
 }
 
 }  // namespace graft

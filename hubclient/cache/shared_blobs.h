@@ -16,4 +16,12 @@ namespace graft {
 bool link_shared_blob(const std::filesystem::path& cache, const std::filesystem::path& blob, const HubFile& file,
                       std::stop_token stop);
 
+/// Where in the cache's shared store a blob that is a link leads; empty for other blobs, and where there is no
+/// such store.
+std::filesystem::path shared_blob_of(const std::filesystem::path& cache, const std::filesystem::path& blob);
+
+/// Removes a shared blob to which, by its list of references, no blob leads any more; the bytes freed. Without a
+/// list that can be read it stays, as in Python. Throws Error(io) if its lock cannot be taken.
+std::uint64_t sweep_shared_blob(const std::filesystem::path& cache, const std::filesystem::path& shared);
+
 }  // namespace graft

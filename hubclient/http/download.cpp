@@ -88,6 +88,7 @@ void Download::get(const HubFile& file) {
 }
 
 void Download::get_blob(const HubFile& file, bool shared) {
+  cache_.make_folders();  // where graft rm cleared the repo away since run() made them
   BlobWriter writer(cache_.blob(etag_of(file)), file, shared);
   progress(static_cast<std::int64_t>(writer.written()));
   try {

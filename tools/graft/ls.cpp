@@ -1,11 +1,10 @@
-// graft ls: what the hubs on this machine hold.
+// graft ls: what is on this machine: the cache of Hubs over HTTP, and the hubs that are folders.
 #include <fmt/format.h>
 
-#include <nlohmann/json.hpp>
-#include <set>
-
+#include "cached.h"
 #include "command.h"
 #include "graft/runtime.h"
+#include "quantities.h"
 #include "terminal.h"
 
 namespace graft {
@@ -13,8 +12,9 @@ namespace {
 
 using nlohmann::ordered_json;
 
-/// Variants and bytes of one commit.
-ordered_json describe_commit(Hub& hub, const RepoId& repo, const std::string& commit) {
+/// Variants and bytes of one commit of a folder.
+ordered_json describe_commit(Hub& hub, const RepoId& repo, const std::string& commit,
+                             const LoadedWhere& loaded) {
   std::set<std::string> variants;
   std::uint64_t bytes = 0;
   for (const HubFile& file : hub.list(repo, commit, "")) {
@@ -23,10 +23,13 @@ ordered_json describe_commit(Hub& hub, const RepoId& repo, const std::string& co
     std::size_t begin = std::string("build/").size(), end = file.path.find('/', begin);
     if (end != file.path.npos) variants.insert(file.path.substr(begin, end - begin));
   }
-  return {{"commit", commit}, {"bytes", bytes}, {"variants", variants}};
+  return {{"commit", commit},
+          {"bytes", bytes},
+          {"variants", variants},
+          {"loaded_by", in_json(loaded.of(repo, commit))}};
 }
 
-ordered_json describe_repo(Hub& hub, const std::string& name) {
+ordered_json describe_repo(Hub& hub, const std::string& name, const LoadedWhere& loaded) {
   RepoId repo{RepoKind::kernel, name};
   Refs refs = hub.refs(repo);
   std::set<std::string> commits;
@@ -38,8 +41,39 @@ ordered_json describe_repo(Hub& hub, const std::string& name) {
                             {"branches", refs.branches},
                             {"commits", ordered_json::array()}};
   for (const std::string& commit : commits)
-    described["commits"].push_back(describe_commit(hub, repo, commit));
+    described["commits"].push_back(describe_commit(hub, repo, commit, loaded));
   return described;
+}
+
+ordered_json describe_hubs(const LoadedWhere& loaded) {
+  std::vector<std::shared_ptr<Hub>> hubs;
+  if (auto embedded = Runtime::shared().embedded_hub()) hubs.push_back(embedded);
+  const std::string endpoint = HubOptions::from_environment().endpoint;
+  if (endpoint.starts_with("file://")) {
+    auto hub = open_hub(endpoint);
+    if (hubs.empty() || hubs.front()->endpoint() != hub->endpoint()) hubs.push_back(hub);
+  }
+  ordered_json repos = ordered_json::array();
+  for (const auto& hub : hubs)
+    for (const std::string& name : hub->repos(RepoKind::kernel))
+      repos.push_back(describe_repo(*hub, name, loaded));
+  return repos;
+}
+
+ordered_json describe_cached(const CachedRepo& repo, const LoadedWhere& loaded) {
+  ordered_json commits = ordered_json::array();
+  for (const CachedCommit& commit : repo.commits)
+    commits.push_back({{"commit", commit.commit},
+                       {"refs", commit.refs},
+                       {"variants", variants_of(commit)},
+                       {"bytes", commit.bytes},
+                       {"last_used", iso_time(commit.last_used)},
+                       {"loaded_by", in_json(loaded.of(repo, commit))}});
+  return {{"repo", repo.id.name},
+          {"repo_type", repo_type(repo.id)},
+          {"commits", commits},
+          {"leftovers", repo.leftovers.size()},
+          {"bytes", repo.bytes}};
 }
 
 std::string refs_of(const ordered_json& repo, const std::string& commit) {
@@ -50,42 +84,74 @@ std::string refs_of(const ordered_json& repo, const std::string& commit) {
   return names;
 }
 
-void print(const ordered_json& repos) {
+std::set<LoadedBy> loaded_by(const ordered_json& commit) {
+  std::set<LoadedBy> processes;
+  for (const ordered_json& process : commit["loaded_by"])
+    processes.insert({process["pid"], process["program"], process.value("machine", "")});
+  return processes;
+}
+
+/// One commit's lines. `used`: empty where nobody keeps it.
+void print_commit(const std::string& commit, const std::string& refs, std::uint64_t bytes,
+                  const std::string& used, const std::set<std::string>& variants,
+                  const std::set<LoadedBy>& loaded) {
+  fmt::print("    {}  {}  {}{}\n", printable(commit.substr(0, 12)),
+             refs.empty() ? "(no ref)" : printable(refs), in_bytes(bytes),
+             used.empty() ? "" : ", used " + used);
+  for (const std::string& variant : variants) fmt::print("      {}\n", printable(variant));
+  if (!loaded.empty()) fmt::print("      {} {}\n", styled("loaded by", Style::green), in_words(loaded));
+}
+
+void print_hubs(const ordered_json& repos) {
   std::string hub;
   for (const ordered_json& repo : repos) {
     if (repo["hub"] != hub) {
       hub = repo["hub"];
       fmt::print("{}\n", styled(printable(hub), Style::dim));
     }
-    fmt::print("  {}\n", styled(repo["repo"].get<std::string>(), Style::bold));
-    for (const ordered_json& commit : repo["commits"]) {
-      std::string id = commit["commit"];
-      fmt::print("    {}  {}  {:.1f} MB\n", id.substr(0, 12), printable(refs_of(repo, id)),
-                 commit["bytes"].get<double>() / 1e6);
-      for (const ordered_json& variant : commit["variants"])
-        fmt::print("      {}\n", printable(variant.get<std::string>()));
-    }
+    fmt::print("  {}\n", styled(printable(repo["repo"].get<std::string>()), Style::bold));
+    for (const ordered_json& commit : repo["commits"])
+      print_commit(commit["commit"], refs_of(repo, commit["commit"]), commit["bytes"], "", commit["variants"],
+                   loaded_by(commit));
   }
-  if (repos.empty()) fmt::print("no kernels here; set HF_ENDPOINT=file:///path to a hub's folder\n");
 }
 
-int list(bool json) {
-  Runtime& runtime = Runtime::shared();
-  std::vector<std::shared_ptr<Hub>> hubs;
-  if (auto embedded = runtime.embedded_hub()) hubs.push_back(embedded);
-  const std::string endpoint = HubOptions::from_environment().endpoint;
-  if (endpoint.starts_with("file://")) {
-    auto hub = open_hub(endpoint);
-    if (hubs.empty() || hubs.front()->endpoint() != hub->endpoint()) hubs.push_back(hub);
+void print_cached(const std::vector<CachedRepo>& repos, const LoadedWhere& loaded) {
+  std::string cache;
+  for (const CachedRepo& repo : repos) {
+    if (repo.folder.parent_path() != cache) {
+      cache = repo.folder.parent_path();
+      fmt::print("{}\n", styled(printable(cache), Style::dim));
+    }
+    fmt::print("  {}  {}{}\n", styled(printable(repo.id.name), Style::bold), in_bytes(repo.bytes),
+               repo.id.kind == RepoKind::model ? "  model" : "");
+    for (const CachedCommit& commit : repo.commits)
+      print_commit(commit.commit, fmt::format("{}", fmt::join(commit.refs, ", ")), commit.bytes,
+                   how_long_ago(commit.last_used), variants_of(commit), loaded.of(repo, commit));
+    if (!repo.leftovers.empty())
+      fmt::print("    {} that no commit needs\n",
+                 repo.leftovers.size() == 1 ? "a file" : fmt::format("{} files", repo.leftovers.size()));
   }
+  if (!repos.empty()) fmt::print("  {} in all\n", in_bytes(bytes_on_disk(repos)));
+}
 
-  ordered_json repos = ordered_json::array();
-  for (const auto& hub : hubs)
-    for (const std::string& name : hub->repos(RepoKind::kernel)) repos.push_back(describe_repo(*hub, name));
-  if (json)
-    fmt::print("{}\n", repos.dump(2));
-  else
-    print(repos);
+int list(const CacheOptions& options, bool json) {
+  const LoadedWhere loaded(options);
+  const ordered_json hubs = describe_hubs(loaded);
+  const CacheContents cached = scan_cache(options);
+  if (json) {
+    ordered_json repos = ordered_json::array();
+    for (const CachedRepo& repo : cached.repos) repos.push_back(describe_cached(repo, loaded));
+    print_json(
+        {{"hubs", hubs}, {"cached", repos}, {"bytes", bytes_on_disk(cached.repos)}, {"notes", cached.notes}});
+    return kDone;
+  }
+  print_hubs(hubs);
+  print_cached(cached.repos, loaded);
+  if (hubs.empty() && cached.repos.empty())
+    fmt::print("no kernels here; fetch one: graft download org/name (models: graft ls --all)\n");
+  for (const std::string& note : cached.notes)
+    fmt::print(stderr, "{} {}\n", styled("note:", Style::yellow, true), printable(note));
   return kDone;
 }
 
@@ -93,8 +159,16 @@ int list(bool json) {
 
 void add_ls(CLI::App& app, CommandLine& line) {
   CLI::App* command =
-      add_command(app, line, "ls", "List the kernels that the hubs on this machine hold", "graft ls");
-  command->callback([&line] { line.action = [&line] { return list(line.json); }; });
+      add_command(app, line, "ls", "List the kernels on this machine: cached, embedded, or of a folder",
+                  "graft ls\n  graft ls --all --json");
+  command->footer(
+      command->get_footer() +
+      "\nLoaded by: processes of this user that share its state folder (GRAFT_STATE_DIR), and those whose\n"
+      "mapped files this user may look at. Last use is the newest access time of a commit's blobs.");
+  auto options = std::make_shared<CacheOptions>();
+  add_cache_options(*command, *options);
+  command->callback(
+      [&line, options] { line.action = [&line, options] { return list(*options, line.json); }; });
 }
 
 }  // namespace graft

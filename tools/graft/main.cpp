@@ -63,6 +63,8 @@ int run(int argc, char** argv) {
   add_download(app, line);
   add_lock(app, line);
   add_ls(app, line);
+  add_rm(app, line);
+  add_gc(app, line);
   add_verify(app, line);
   add_verify_bundle(app, line);
   add_policy(app, line);

@@ -23,6 +23,7 @@ enum class RepoKind { kernel, model };
 struct RepoId {
   RepoKind kind = RepoKind::kernel;
   std::string name;
+  bool operator==(const RepoId&) const = default;
 };
 
 /// "kernel repo graft-kernels/norm", for messages.
