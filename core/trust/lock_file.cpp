@@ -125,7 +125,7 @@ LockedKernel read_sha_lock(const Fields& item) {
 LockFile read_kernels_lock(const Json& json, const std::string& source) {
   LockFile lock;
   for (const Json& item : json) {
-    if (!item.is_object()) throw Error(ErrorCode::corrupt, source, "holds what is no object", "lock again: graft lock");
+    if (!item.is_object()) throw Error(ErrorCode::corrupt, source, "holds what is no object");
     const Fields fields(item, source);
     lock.kernels.push_back(fields.has("repo_id") ? read_sha_lock(fields) : read_dependency_lock(fields));
   }
@@ -137,8 +137,7 @@ void check_once(const LockFile& lock, const std::string& source) {
   std::set<std::pair<std::string, std::string>> seen;
   for (const LockedKernel& kernel : lock.kernels)
     if (!seen.emplace(kernel.repo, canonical(kernel.asked)).second)
-      throw Error(ErrorCode::corrupt, source, "locks " + kernel.repo + (kernel.asked.empty() ? "" : "@" + kernel.asked) + " twice",
-                  "lock again: graft lock");
+      throw Error(ErrorCode::corrupt, source, "locks " + kernel.repo + (kernel.asked.empty() ? "" : "@" + kernel.asked) + " twice");
 }
 
 /// The number of a version branch, "v2"; -1 for other names.
@@ -149,14 +148,17 @@ std::int64_t branch_number(const std::string& revision) {
 
 }  // namespace
 
-LockFile LockFile::parse(std::string_view text, const std::string& source) {
-  if (text.size() > kMaxBytes) throw Error(ErrorCode::corrupt, source, "is larger than 16 MiB", "lock again: graft lock");
+LockFile LockFile::parse(std::string_view text, const std::string& source) try {
+  if (text.size() > kMaxBytes) throw Error(ErrorCode::corrupt, source, "is larger than 16 MiB");
   const Json json = detail::parse_json(text, source, detail::DuplicateKeys::refused);
   if (!json.is_object() && !json.is_array())
-    throw Error(ErrorCode::corrupt, source, "is neither a graft.lock nor a kernels.lock", "lock again: graft lock");
+    throw Error(ErrorCode::corrupt, source, "is neither a graft.lock nor a kernels.lock");
   LockFile lock = json.is_object() ? read_graft_lock(json, source) : read_kernels_lock(json, source);
   check_once(lock, source);
   return lock;
+} catch (const Error& e) {
+  if (e.code() != ErrorCode::corrupt) throw;
+  throw Error(e.code(), e.failed(), e.why(), "bring the file back as it was, or remove it and lock again: graft lock REF");
 }
 
 LockFile LockFile::read(const std::filesystem::path& file) {

@@ -23,7 +23,7 @@ const std::set<std::string> kFields = {"$schema",       "version",           "tr
 
 void check_fields(const Fields& fields, const std::set<std::string>& known) {
   for (const auto& [name, value] : fields.items())
-    if (!known.contains(name)) fields.fail(name, "is no field of a policy (see policy.schema.json, graft policy show)");
+    if (!known.contains(name)) fields.fail(name, "is no field of a policy");
 }
 
 bool is_date(const std::string& text) {
@@ -143,7 +143,7 @@ Policy Policy::read(const fs::path& file, Policy base) {
   return parse(detail::read_text(file, kMaxBytes), file.string(), std::move(base));
 }
 
-Policy Policy::parse(std::string_view text, const std::string& source, Policy policy) {
+Policy Policy::parse(std::string_view text, const std::string& source, Policy policy) try {
   const Json json = detail::parse_object(text, source, detail::DuplicateKeys::refused);
   Fields root(json, source);
   check_fields(root, kFields);
@@ -165,6 +165,9 @@ Policy Policy::parse(std::string_view text, const std::string& source, Policy po
   check_signers(policy, root);
   policy.sources.push_back(source);
   return policy;
+} catch (const Error& e) {
+  if (e.code() != ErrorCode::corrupt) throw;
+  throw Error(e.code(), e.failed(), e.why(), "mend the file; graft policy show prints one that holds");
 }
 
 std::string Policy::json() const {

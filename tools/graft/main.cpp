@@ -5,9 +5,12 @@
 #include <cstdlib>
 #include <filesystem>
 #include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
 
 #include "command.h"
 #include "graft/error.h"
+#include "near_names.h"
 #include "terminal.h"
 
 namespace graft {
@@ -29,6 +32,7 @@ std::string trimmed(std::string text) {
 }
 
 void print_error(const Error& error, bool json) {
+  std::fflush(stdout);  // what was printed before stands before it, also in a pipe
   if (json) {
     nlohmann::ordered_json object = {{"error",
                                       {{"code", name(error.code())},
@@ -47,6 +51,16 @@ void print_error(const Error& error, bool json) {
 void take_lock_file_of_this_folder() {
   std::error_code error;
   if (!std::getenv("GRAFT_LOCK") && std::filesystem::is_regular_file("graft.lock", error)) setenv("GRAFT_LOCK", "graft.lock", 1);
+}
+
+/// CLI11 would say that a subcommand is required, which helps nobody who mistyped one.
+void check_command(const CLI::App& app, int argc, char** argv) {
+  if (argc < 2 || argv[1][0] == '-' || app.get_subcommand_no_throw(argv[1])) return;
+  std::vector<std::string> names;
+  for (const CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; })) names.push_back(command->get_name());
+  const std::string near = near_names(argv[1], names);
+  throw Error(ErrorCode::invalid_argument, "\"" + std::string(argv[1]) + "\"", "is no command of graft",
+              near.empty() ? "see which there are: graft --help" : near);
 }
 
 int run(int argc, char** argv) {
@@ -76,9 +90,13 @@ int run(int argc, char** argv) {
   add_tokenize(app, line);
   add_completion(app, line);
   try {
+    check_command(app, argc, argv);
     app.parse(argc, argv);
   } catch (const CLI::ParseError& e) {
     return app.exit(e) == 0 ? kDone : kWrongUsage;
+  } catch (const Error& e) {
+    print_error(e, false);
+    return kWrongUsage;
   }
   take_lock_file_of_this_folder();
   try {
