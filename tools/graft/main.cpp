@@ -1,6 +1,7 @@
 // graft: the command. Each subcommand stands in its own file.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
@@ -55,9 +56,10 @@ void take_lock_file_of_this_folder() {
 
 /// CLI11 would say that a subcommand is required, which helps nobody who mistyped one.
 void check_command(const CLI::App& app, int argc, char** argv) {
-  if (argc < 2 || argv[1][0] == '-' || app.get_subcommand_no_throw(argv[1])) return;
+  if (argc < 2 || argv[1][0] == '-') return;
   std::vector<std::string> names;
   for (const CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; })) names.push_back(command->get_name());
+  if (std::find(names.begin(), names.end(), argv[1]) != names.end()) return;
   const std::string near = near_names(argv[1], names);
   throw Error(ErrorCode::invalid_argument, "\"" + std::string(argv[1]) + "\"", "is no command of graft",
               near.empty() ? "see which there are: graft --help" : near);
