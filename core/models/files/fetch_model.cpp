@@ -1,6 +1,7 @@
 #include "graft/fetch_model.h"
 
 #include <algorithm>
+#include <functional>
 #include <set>
 
 #include "graft/checkpoint.h"
@@ -9,8 +10,9 @@
 namespace graft {
 namespace {
 
+constexpr const char* kConfigFile = "config.json";
 // What Graft reads of a model's folder besides its weights.
-const std::set<std::string> kSmallFiles = {"config.json",           "generation_config.json",  "tokenizer.json",
+const std::set<std::string> kSmallFiles = {kConfigFile,             "generation_config.json",  "tokenizer.json",
                                            "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja",
                                            "chat_template.json"};
 
@@ -25,10 +27,11 @@ bool lists(const std::vector<HubFile>& files, const char* name) {
   return std::any_of(files.begin(), files.end(), [&](const HubFile& file) { return file.path == name; });
 }
 
-}  // namespace
+/// Of the files in a repo's listing those that are wanted.
+using Choice = std::function<std::vector<HubFile>(Hub&, const RepoId&, const std::string& commit, const std::vector<HubFile>&)>;
 
-FetchedModel fetch_model(const std::string& name, const std::string& revision, const HubOptions& hub_options,
-                         const FetchOptions& options) {
+FetchedModel fetch(const std::string& name, const std::string& revision, const HubOptions& hub_options,
+                   const FetchOptions& options, const Choice& choose) {
   if (std::filesystem::is_directory(name)) return {name, "", ""};
   if (std::count(name.begin(), name.end(), '/') != 1 || name.front() == '/' || name.front() == '.')
     throw Error(ErrorCode::not_found, "model " + name, "there is no such folder, and it is no name on a Hub",
@@ -50,8 +53,29 @@ FetchedModel fetch_model(const std::string& name, const std::string& revision, c
   model.commit = found.commit;
 
   std::vector<HubFile> files = hub->list(repo, found.commit, "");
-  model.folder = hub->fetch(repo, found, model_files(*hub, repo, found.commit, files, options), options);
+  model.folder = hub->fetch(repo, found, choose(*hub, repo, found.commit, files), options);
   return model;
+}
+
+}  // namespace
+
+FetchedModel fetch_model(const std::string& name, const std::string& revision, const HubOptions& hub,
+                         const FetchOptions& options) {
+  const auto all = [&](Hub& from, const RepoId& repo, const std::string& commit, const std::vector<HubFile>& files) {
+    return model_files(from, repo, commit, files, options);
+  };
+  return fetch(name, revision, hub, options, all);
+}
+
+FetchedModel fetch_model_config(const std::string& name, const std::string& revision, const HubOptions& hub,
+                                const FetchOptions& options) {
+  const auto config_alone = [](Hub&, const RepoId& repo, const std::string&, const std::vector<HubFile>& files) {
+    if (!lists(files, kConfigFile))
+      throw Error(ErrorCode::not_found, label(repo), std::string("has no ") + kConfigFile,
+                  "name a repo of a model in transformers' format");
+    return select(files, {kConfigFile});
+  };
+  return fetch(name, revision, hub, options, config_alone);
 }
 
 std::vector<HubFile> model_files(Hub& hub, const RepoId& repo, const std::string& commit,
