@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "command.h"
+#include "doctor_model.h"
 #include "graft/error.h"
 #include "graft/hub_options.h"
 #include "graft/install.h"
@@ -89,8 +90,14 @@ int examine(bool json) {
 
 void add_doctor(CLI::App& app, CommandLine& line) {
   CLI::App* command =
-      add_command(app, line, "doctor", "Say what would make kernels fail on this machine, and its mend", "graft doctor");
-  command->callback([&line] { line.action = [&line] { return examine(line.json); }; });
+      add_command(app, line, "doctor", "Say what would make kernels fail on this machine, or which layers of a model would be bound",
+                  "graft doctor\n"
+                  "  graft doctor Qwen/Qwen3-0.6B --strict      # for CI: exit 1 if a mapped layer would fall back");
+  auto model = std::make_shared<DoctorModelOptions>();
+  add_model_options(*command, model);
+  command->callback([&line, model] {
+    line.action = [&line, model] { return model->model.empty() ? examine(line.json) : examine_model(*model, line.json); };
+  });
 }
 
 }  // namespace graft
