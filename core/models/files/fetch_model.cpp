@@ -1,7 +1,6 @@
 #include "graft/fetch_model.h"
 
 #include <algorithm>
-#include <functional>
 #include <set>
 
 #include "graft/checkpoint.h"
@@ -27,55 +26,55 @@ bool lists(const std::vector<HubFile>& files, const char* name) {
   return std::any_of(files.begin(), files.end(), [&](const HubFile& file) { return file.path == name; });
 }
 
-/// Of the files in a repo's listing those that are wanted.
-using Choice = std::function<std::vector<HubFile>(Hub&, const RepoId&, const std::string& commit, const std::vector<HubFile>&)>;
+struct FoundModel {
+  std::shared_ptr<Hub> hub;
+  RepoId repo;
+  Revision revision;
+  std::vector<HubFile> files;
+  std::string note;  // as in FetchedModel
+};
 
-FetchedModel fetch(const std::string& name, const std::string& revision, const HubOptions& hub_options,
-                   const FetchOptions& options, const Choice& choose) {
-  if (std::filesystem::is_directory(name)) return {name, "", ""};
+FoundModel find(const std::string& name, const std::string& revision, const HubOptions& hub_options) {
   if (std::count(name.begin(), name.end(), '/') != 1 || name.front() == '/' || name.front() == '.')
     throw Error(ErrorCode::not_found, "model " + name, "there is no such folder, and it is no name on a Hub",
                 "give a folder with config.json, model.safetensors and tokenizer.json, or org/name");
 
-  RepoId repo{RepoKind::model, name};
-  std::shared_ptr<Hub> hub = open_hub(hub_options);
-  Revision found{revision, revision};
-  FetchedModel model;
+  FoundModel found{open_hub(hub_options), {RepoKind::model, name}, {revision, revision}, {}, {}};
   if (!is_commit(revision)) {
-    Refs refs = hub->refs(repo);
+    Refs refs = found.hub->refs(found.repo);
     auto named = find_revision(refs, revision);
     if (!named)
-      throw Error(ErrorCode::revision_not_found, label(repo), "has no branch, tag or commit " + revision,
+      throw Error(ErrorCode::revision_not_found, label(found.repo), "has no branch, tag or commit " + revision,
                   "see which there are on its page; most have main");
-    found = *named;
-    if (!refs.stale.empty()) model.note = "from the cache, which may be behind the Hub: " + refs.stale;
+    found.revision = *named;
+    if (!refs.stale.empty()) found.note = "from the cache, which may be behind the Hub: " + refs.stale;
   }
-  model.commit = found.commit;
-
-  std::vector<HubFile> files = hub->list(repo, found.commit, "");
-  model.folder = hub->fetch(repo, found, choose(*hub, repo, found.commit, files), options);
-  return model;
+  found.files = found.hub->list(found.repo, found.revision.commit, "");
+  return found;
 }
 
 }  // namespace
 
 FetchedModel fetch_model(const std::string& name, const std::string& revision, const HubOptions& hub,
                          const FetchOptions& options) {
-  const auto all = [&](Hub& from, const RepoId& repo, const std::string& commit, const std::vector<HubFile>& files) {
-    return model_files(from, repo, commit, files, options);
-  };
-  return fetch(name, revision, hub, options, all);
+  if (std::filesystem::is_directory(name)) return {name, "", ""};
+  FoundModel found = find(name, revision, hub);
+  const std::string& commit = found.revision.commit;
+  auto files = model_files(*found.hub, found.repo, commit, found.files, options);
+  return {found.hub->fetch(found.repo, found.revision, files, options), commit, found.note};
 }
 
 FetchedModel fetch_model_config(const std::string& name, const std::string& revision, const HubOptions& hub,
                                 const FetchOptions& options) {
-  const auto config_alone = [](Hub&, const RepoId& repo, const std::string&, const std::vector<HubFile>& files) {
-    if (!lists(files, kConfigFile))
-      throw Error(ErrorCode::not_found, label(repo), std::string("has no ") + kConfigFile,
-                  "name a repo of a model in transformers' format");
-    return select(files, {kConfigFile});
-  };
-  return fetch(name, revision, hub, options, config_alone);
+  if (std::filesystem::is_directory(name)) return {name, "", ""};
+  FoundModel found = find(name, revision, hub);
+  if (!lists(found.files, kConfigFile))
+    throw Error(ErrorCode::not_found, label(found.repo), std::string("has no ") + kConfigFile,
+                "name a repo of a model in transformers' format");
+  // By its commit, so that the cache's branch stays at the last one that is there whole.
+  const std::string& commit = found.revision.commit;
+  auto folder = found.hub->fetch(found.repo, {commit, commit}, select(found.files, {kConfigFile}), options);
+  return {folder, commit, found.note};
 }
 
 std::vector<HubFile> model_files(Hub& hub, const RepoId& repo, const std::string& commit,

@@ -21,7 +21,8 @@ struct FetchedModel {
 FetchedModel fetch_model(const std::string& name, const std::string& revision = "main",
                          const HubOptions& hub = HubOptions::from_environment(), const FetchOptions& options = {});
 
-/// The same of config.json alone: what a model is made of, without its weights.
+/// The same of config.json alone: what a model is made of, without its weights. The cache's branch stays where the last
+/// whole model is.
 FetchedModel fetch_model_config(const std::string& name, const std::string& revision = "main",
                                 const HubOptions& hub = HubOptions::from_environment(), const FetchOptions& options = {});
 
