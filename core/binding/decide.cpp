@@ -11,9 +11,12 @@ namespace {
 
 std::string mapping_name(c10::Device device) {
   switch (device.type()) {
-    case c10::kHIP: return "rocm";
-    case c10::kMPS: return "metal";
-    default: return c10::DeviceTypeName(device.type(), /*lower_case=*/true);
+    case c10::kHIP:
+      return "rocm";
+    case c10::kMPS:
+      return "metal";
+    default:
+      return c10::DeviceTypeName(device.type(), /*lower_case=*/true);
   }
 }
 
@@ -21,8 +24,8 @@ void check(const KernelizeOptions& options) {
   if (!options.mode.has_value()) return;
   const Mode mode = *options.mode;
   if (has(mode, Mode::Inference) && has(mode, Mode::Training)) {
-    throw Error(ErrorCode::invalid_argument, "mode " + name(mode), "inference and training exclude each other",
-                "choose one");
+    throw Error(ErrorCode::invalid_argument, "mode " + name(mode),
+                "inference and training exclude each other", "choose one");
   }
   if (has(mode, Mode::Fallback)) {
     throw Error(ErrorCode::invalid_argument, "mode " + name(mode), "Mode::Fallback stands in mappings only");
@@ -45,7 +48,8 @@ void check_mode(const Kernel& kernel, std::optional<Mode> mode) {
   if (!mode.has_value()) return;
   const std::string what = "kernel " + kernel.ref.str();
   if (has(*mode, Mode::Training)) {
-    throw Error(ErrorCode::unsupported, what, "kernels are bound for inference only, so training runs the layer's own",
+    throw Error(ErrorCode::unsupported, what,
+                "kernels are bound for inference only, so training runs the layer's own",
                 "kernelize with Mode::Inference, or leave the mode to train() and eval()");
   }
   if (has(*mode, Mode::TorchCompile)) {
@@ -82,7 +86,8 @@ Decision Decider::decide(const Layer& layer) {
   const std::string* reference = mapping != nullptr ? mapping->find(mapping_name(device_)) : nullptr;
   if (mapping_off_) return leave_own(layer, LayerState::disabled, "DISABLE_KERNEL_MAPPING=1 is set");
   if (mapping == nullptr) return leave_own(layer, LayerState::own, "not mapped");
-  if (reference == nullptr) return leave_own(layer, LayerState::own, "not mapped for " + mapping_name(device_));
+  if (reference == nullptr)
+    return leave_own(layer, LayerState::own, "not mapped for " + mapping_name(device_));
   if (reference->empty()) return leave_own(layer, LayerState::disabled, "mapped to \"\"");
   return with_kernel(layer, *reference);
 }
@@ -118,7 +123,8 @@ Kernel Decider::kernel(const std::string& reference) {
   try {
     const LoadOptions load{
         .device = device_.str(), .allow_all_kernels = options_.allow_all_kernels, .policy = policy_};
-    return loaded_.emplace(reference, Runtime::shared().load(KernelRef::parse(reference), load)).first->second;
+    return loaded_.emplace(reference, Runtime::shared().load(KernelRef::parse(reference), load))
+        .first->second;
   } catch (const Error& error) {
     failed_.emplace(reference, error);
     throw;

@@ -1,4 +1,5 @@
-// Decider: what each layer of a module is to run. kernelize() then puts it in force, plan_kernels() only tells it.
+// Decider: what each layer of a module is to run. kernelize() then puts it in force, plan_kernels() only
+// tells it.
 #pragma once
 
 #include <exception>

@@ -54,7 +54,8 @@ void mark_covered(const std::vector<Layer>& layers, BindReport& report) {
 
 /// The report of layers' lines; warns of mapped names that no layer has.
 BindReport gather(const std::vector<Layer>& layers, std::vector<LayerReport> lines, const KernelizeOptions& options) {
-  BindReport report{.layers = std::move(lines)};
+  BindReport report;
+  report.layers = std::move(lines);
   for (size_t i = 0; i < layers.size(); ++i) report.layers[i].module = layers[i].path;
   mark_covered(layers, report);
   if (options.kernel_config) report.warnings = unknown_layers(*options.kernel_config, layers);

@@ -20,7 +20,8 @@ c10::Device parse_device(const std::string& text) {
   if (text == "auto" || text == "cuda" || text.starts_with("cuda:")) {
     const std::string index = text.starts_with("cuda:") ? text.substr(5) : "0";
     if (index.empty() || index.size() > 3 || index.find_first_not_of("0123456789") != std::string::npos) {
-      throw Error(ErrorCode::invalid_argument, "device '" + text + "'", "the index is not a number", "use cuda:0");
+      throw Error(ErrorCode::invalid_argument, "device '" + text + "'", "the index is not a number",
+                  "use cuda:0");
     }
     const int devices = open_cuda(), device = std::stoi(index);
     if (device >= devices) {

@@ -1,4 +1,5 @@
-// Parses the options here; the work is done by libgraft_commands.so, which links LibTorch and is opened only now.
+// Parses the options here; the work is done by libgraft_commands.so, which links LibTorch and is opened only
+// now.
 #include "doctor_model.h"
 
 #include <CLI/CLI.hpp>
@@ -8,9 +9,9 @@
 namespace graft {
 
 void add_model_options(CLI::App& command, const std::shared_ptr<DoctorModelOptions>& options) {
-  CLI::Option* model = command.add_option(
-      "MODEL", options->model,
-      "a model's folder, or its name on the Hub: say which of its layers would be bound (reads config.json alone)");
+  CLI::Option* model = command.add_option("MODEL", options->model,
+                                          "a model's folder, or its name on the Hub: say which of its layers "
+                                          "would be bound (reads config.json alone)");
   std::vector<CLI::Option*> others = add_kernel_options(command, *options);
   others.push_back(command.add_option("--revision", options->revision, "a branch, tag or commit of MODEL")
                        ->capture_default_str());

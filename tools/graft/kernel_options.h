@@ -1,4 +1,5 @@
-// Which kernels a command is to bind onto a model, and where: what `graft run` and `graft doctor MODEL` share.
+// Which kernels a command is to bind onto a model, and where: what `graft run` and `graft doctor MODEL`
+// share.
 #pragma once
 
 #include <string>

@@ -26,7 +26,8 @@ std::string json_of(const BindReport& report) {
 std::string summary(const BindReport& report) {
   const int bound = report.count(LayerState::bound), fallback = report.count(LayerState::fallback);
   const int left = int(report.layers.size()) - bound - fallback;
-  std::string text = std::to_string(bound) + " of " + std::to_string(report.layers.size()) + " layers would be bound";
+  std::string text =
+      std::to_string(bound) + " of " + std::to_string(report.layers.size()) + " layers would be bound";
   if (fallback > 0) text += "; " + std::to_string(fallback) + " would fall back";
   if (left > 0) text += "; " + std::to_string(left) + " would keep their own forward, unmapped or disabled";
   return text;
@@ -36,7 +37,8 @@ int examine(const DoctorModelOptions& options) {
   const ModelKernelizeOptions asked = kernelize_options(options);
   const c10::Device device = parse_device(options.device);
   const FetchedModel fetched = fetch_model_config(options.model, options.revision);
-  if (!fetched.note.empty()) std::cerr << "note: model " << options.model << " is " << printable(fetched.note) << "\n";
+  if (!fetched.note.empty())
+    std::cerr << "note: model " << options.model << " is " << printable(fetched.note) << "\n";
   const auto model = AutoModelForCausalLM::without_weights(fetched.folder.string(), {.dtype = options.dtype});
   if (options.dtype == "auto" && model->config().dtype.empty()) {
     std::cerr << "note: config.json names no dtype, so this is for float32; --dtype says another\n";
@@ -55,10 +57,12 @@ int examine(const DoctorModelOptions& options) {
 }  // namespace
 }  // namespace graft
 
-extern "C" __attribute__((visibility("default"))) int graft_command_doctor_model(const graft::DoctorModelOptions* options) {
+extern "C" __attribute__((visibility("default"))) int graft_command_doctor_model(
+    const graft::DoctorModelOptions* options) {
   try {
     return graft::examine(*options);
   } catch (const c10::Error& error) {  // its what() carries a backtrace
-    throw graft::Error(graft::ErrorCode::internal, "graft doctor", error.what_without_backtrace(), "please report it");
+    throw graft::Error(graft::ErrorCode::internal, "graft doctor", error.what_without_backtrace(),
+                       "please report it");
   }
 }

@@ -30,7 +30,8 @@ std::string strict_failure(const BindReport& report) {
   if (report.as_mapped()) return "";
   std::string text;
   if (report.any_fallback()) {
-    text = counted(size_t(report.count(LayerState::fallback)), "mapped layer falls back", "mapped layers fall back");
+    text = counted(size_t(report.count(LayerState::fallback)), "mapped layer falls back",
+                   "mapped layers fall back");
   }
   if (!report.warnings.empty()) {
     text += (text.empty() ? "" : "; ") + counted(report.warnings.size(), "mapped name is none of the model's",

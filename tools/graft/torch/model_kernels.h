@@ -9,7 +9,8 @@
 
 namespace graft {
 
-/// Throws Error(invalid_argument) for a malformed reference and for a layer that is named twice; to be asked before a model is fetched or loaded.
+/// Throws Error(invalid_argument) for a malformed reference and for a layer that is named twice; to be asked
+/// before a model is fetched or loaded.
 ModelKernelizeOptions kernelize_options(const KernelOptions& options);
 
 /// "2 mapped layers fall back; 1 mapped name is none of the model's": why strict fails. Empty: it does not.
