@@ -45,7 +45,17 @@ at::Tensor allocate(at::IntArrayRef sizes, at::ScalarType type, c10::Device devi
 
 const std::string& BoundKernel::failure() { return last_failure; }
 
-BoundKernel::BoundKernel(Kernel kernel, LayerFacts facts) : kernel_(std::move(kernel)), facts_(std::move(facts)) {
+BoundKernel::BoundKernel(Kernel kernel, LayerFacts facts)
+    : BoundKernel(std::move(kernel), std::move(facts), Unprepared()) {
+  prepare();
+}
+
+void BoundKernel::check(Kernel kernel, LayerFacts facts) {
+  const BoundKernel checked(std::move(kernel), std::move(facts), Unprepared());
+}
+
+BoundKernel::BoundKernel(Kernel kernel, LayerFacts facts, Unprepared)
+    : kernel_(std::move(kernel)), facts_(std::move(facts)) {
   const graft_contract& contract = facts_.plan->contract();
   const graft_entry& entry = *kernel_.entry;
   const std::string name = "kernel " + kernel_.ref.str();
@@ -76,6 +86,7 @@ BoundKernel::BoundKernel(Kernel kernel, LayerFacts facts) : kernel_(std::move(ke
     const at::Tensor& tensor = facts_.weights[i];
     if (!tensor.defined()) continue;
     weights_.push_back({i, tensor, view(tensor), version_of(tensor)});
+    if (tensor.is_meta()) weights_.back().view.device = device;
   }
   for (Weight& weight : weights_) template_[weight.position] = as_value(&weight.view);
 
@@ -84,13 +95,23 @@ BoundKernel::BoundKernel(Kernel kernel, LayerFacts facts) : kernel_(std::move(ke
   }
 
   graft_instance* made = nullptr;
-  graft_status status = call_plugin([&] {
+  const graft_status status = call_plugin([&] {
     return entry.create(&entry, &contract, device, facts_.attributes.data(), &made);
   });
   if (status != GRAFT_OK) throw_plugin_error(status, name, "create");
   instance_ = {made, GiveBack{&entry}};
+}
+
+void BoundKernel::prepare() {
+  const graft_entry& entry = *kernel_.entry;
+  const std::string name = "kernel " + kernel_.ref.str();
+  for (const Weight& weight : weights_) {
+    if (!weight.tensor.is_meta()) continue;
+    throw Error(ErrorCode::unsupported, name, "the layer's weights are on the meta device, which holds no data",
+                "load the model, or ask plan_kernels() what would be bound");
+  }
   if (entry.prepare != nullptr) {
-    status = call_plugin([&] { return entry.prepare(instance_.get(), template_.data()); });
+    const graft_status status = call_plugin([&] { return entry.prepare(instance_.get(), template_.data()); });
     if (status != GRAFT_OK) throw_plugin_error(status, name, "prepare");
   }
   if ((entry.flags & GRAFT_ENTRY_PREPACKS) != 0) {

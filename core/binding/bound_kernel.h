@@ -39,6 +39,10 @@ class BoundKernel {
   BoundKernel(Kernel kernel, LayerFacts facts);
   BoundKernel(const BoundKernel&) = delete;
 
+  /// The constructor up to prepare: throws what it throws, keeps nothing, and shows the kernel no weight. These may be on
+  /// the meta device, and are then taken for such on facts.device.
+  static void check(Kernel kernel, LayerFacts facts);
+
   /// Runs forward. `inputs`: the contract's inputs that are no weights, in its order; trailing optional ones may be left
   /// away. `outputs` are allocated here. Throws Error(invalid_argument) for inputs that break the contract, and
   /// Error(plugin) if an inout argument may be half written or the device is lost.
@@ -60,6 +64,9 @@ class BoundKernel {
     const graft_entry* entry;
     void operator()(graft_instance* instance) const;
   };
+  struct Unprepared {};  // a constructor's tag
+  BoundKernel(Kernel kernel, LayerFacts facts, Unprepared);
+  void prepare();
   bool weights_changed() const;
   bool gradient_needed(std::initializer_list<TensorArg> inputs) const;
 

@@ -85,7 +85,7 @@ LayerFacts SlotState::facts(c10::Device device, at::ScalarType fallback_dtype) c
     const at::Tensor* weight = path != nullptr ? parameters->find(*path) : &std::get<at::Tensor>(source);
     if (weight != nullptr && weight->defined()) {
       facts.weights[i] = *weight;
-      facts.device = weight->device();
+      if (!weight->is_meta()) facts.device = weight->device();
       if (std::string_view(argument.dtype) == "T") facts.dtype = weight->scalar_type();
     } else if ((argument.flags & GRAFT_ARG_OPTIONAL) == 0) {
       throw Error(ErrorCode::not_found, where(*this),

@@ -23,8 +23,8 @@ class SlotState {
   const ContractPlan& plan() const { return *plan_; }
   const KernelLayerOptions& options() const { return options_; }
 
-  /// The layer's facts for a device, its weights looked up by name. Throws Error(not_found) for a weight that the
-  /// module does not have.
+  /// The layer's facts for a device, its weights looked up by name. Where these are says the device, unless that is the
+  /// meta device. Throws Error(not_found) for a weight that the module does not have.
   LayerFacts facts(c10::Device device, at::ScalarType fallback_dtype) const;
 
   /// Puts a kernel in force (null: none) with its line of the report. `any_mode`: also while the module is training and

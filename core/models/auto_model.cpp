@@ -1,47 +1,17 @@
 #include "graft/auto_model.h"
 
-#include <c10/core/Device.h>
-
 #include <filesystem>
 
-#include "cuda_runtime.h"
 #include "graft/checkpoint.h"
 #include "graft/error.h"
 #include "graft/fetch_model.h"
+#include "placement.h"
 #include "weights.h"
 
 namespace graft {
 namespace {
 
 namespace fs = std::filesystem;
-
-std::optional<at::ScalarType> parse_dtype(const std::string& text) {
-  if (text == "auto") return std::nullopt;
-  if (text == "float32") return at::kFloat;
-  if (text == "bfloat16") return at::kBFloat16;
-  if (text == "float16") return at::kHalf;
-  throw Error(ErrorCode::invalid_argument, "dtype '" + text + "'", "there is no such dtype",
-              "use auto, float32, bfloat16 or float16");
-}
-
-c10::Device parse_device(const std::string& text) {
-  if (text == "cpu") return c10::kCPU;
-  if (text == "auto" && !cuda_driver_present()) return c10::kCPU;
-  if (text == "auto" || text == "cuda" || text.starts_with("cuda:")) {
-    const std::string index = text.starts_with("cuda:") ? text.substr(5) : "0";
-    if (index.empty() || index.size() > 3 || index.find_first_not_of("0123456789") != std::string::npos) {
-      throw Error(ErrorCode::invalid_argument, "device '" + text + "'", "the index is not a number", "use cuda:0");
-    }
-    const int devices = open_cuda(), device = std::stoi(index);
-    if (device >= devices) {
-      throw Error(ErrorCode::invalid_argument, "device '" + text + "'",
-                  "this machine has " + std::to_string(devices) + " CUDA device(s)");
-    }
-    return {c10::kCUDA, c10::DeviceIndex(device)};
-  }
-  throw Error(ErrorCode::invalid_argument, "device '" + text + "'", "there is no such device",
-              "use auto, cpu, cuda or cuda:N");
-}
 
 HubOptions hub_options(const FromPretrainedOptions& options) {
   HubOptions hub = HubOptions::from_environment();
@@ -50,18 +20,35 @@ HubOptions hub_options(const FromPretrainedOptions& options) {
   return hub;
 }
 
+/// The configuration of a model that Graft has the classes of.
+ModelConfig read_config(const std::string& name, const fs::path& folder) {
+  ModelConfig config = load_model_config(folder / "config.json");
+  if (config.hidden_act != "silu") {
+    throw Error(ErrorCode::unsupported, "model " + name, "its hidden_act is '" + config.hidden_act + "'",
+                "silu is supported");
+  }
+  return config;
+}
+
 }  // namespace
+
+std::shared_ptr<PreTrainedModel> AutoModelForCausalLM::without_weights(const std::string& name,
+                                                                       const FromPretrainedOptions& options) {
+  const auto dtype = parse_dtype(options.dtype);
+  const fs::path folder = fetch_model_config(name, options.revision, hub_options(options)).folder;
+  const ModelConfig config = read_config(name, folder);
+  Weights weights(dtype ? *dtype : config.dtype.empty() ? at::kFloat : *parse_dtype(config.dtype));
+  auto model = std::make_shared<PreTrainedModel>(config, GenerationConfig(), weights);
+  model->eval();
+  return model;
+}
 
 std::shared_ptr<PreTrainedModel> AutoModelForCausalLM::from_pretrained(const std::string& name,
                                                                        const FromPretrainedOptions& options) {
   const auto dtype = parse_dtype(options.dtype);
   const c10::Device device = parse_device(options.device_map);
   const fs::path folder = fetch_model(name, options.revision, hub_options(options)).folder;
-  const ModelConfig config = load_model_config(folder / "config.json");
-  if (config.hidden_act != "silu") {
-    throw Error(ErrorCode::unsupported, "model " + name, "its hidden_act is '" + config.hidden_act + "'",
-                "silu is supported");
-  }
+  const ModelConfig config = read_config(name, folder);
   Weights weights(open_checkpoint(folder, SafetensorsFile::Access::copy_on_write), dtype);
   auto model = std::make_shared<PreTrainedModel>(config, load_generation_config(folder, config), weights);
   for (const std::string& tensor : weights.left_over()) {

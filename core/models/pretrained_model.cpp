@@ -3,6 +3,8 @@
 #include <ATen/ops/arange.h>
 #include <ATen/ops/cross_entropy_loss.h>
 
+#include <set>
+
 #include "decoder.h"
 #include "graft/error.h"
 #include "graft/kernel_ref.h"
@@ -54,7 +56,7 @@ CausalLMOutput PreTrainedModel::forward_checked(const at::Tensor& input_ids, con
   const int64_t past = options.past_key_values != nullptr ? options.past_key_values->length() : 0;
   const int64_t tokens = input_ids.size(1);
 
-  DecoderContext context{.cache = options.past_key_values, .fused_attention = fused_attention_};
+  DecoderContext context{.cache = options.past_key_values, .fused_attention = asked_.fused_attention};
   at::Tensor mask = options.attention_mask;
   if (mask.defined()) {
     if (mask.dim() != 2 || mask.size(0) != input_ids.size(0) || mask.size(1) != past + tokens) {
@@ -89,45 +91,76 @@ CausalLMOutput PreTrainedModel::forward_checked(const at::Tensor& input_ids, con
   return output;
 }
 
-BindReport PreTrainedModel::kernelize(const ModelKernelizeOptions& options) {
-  if (options.kernel_config) kernel_config_ = kernel_config_.with(*options.kernel_config);
-  kernel_options_ = options;
-  use_kernels_ = true;
-  return bind();
+void PreTrainedModel::Asked::kernelize(const ModelKernelizeOptions& more) {
+  if (more.kernel_config) config = config.with(*more.kernel_config);
+  options = more;
+  kernels = true;
 }
 
-void PreTrainedModel::unkernelize() {
-  use_kernels_ = false;
-  attention_kernel_.clear();
-  graft::unkernelize(*this);
-}
-
-BindReport PreTrainedModel::set_attn_implementation(const std::string& implementation, bool allow_all_kernels,
-                                                    bool use_fallback, const std::optional<Policy>& policy) {
+void PreTrainedModel::Asked::set_attention(const std::string& implementation, bool allow_all_kernels, bool use_fallback,
+                                           const std::optional<Policy>& policy) {
   const AttentionRef attention = AttentionRef::parse(implementation);
   if (attention.paged) {
     throw Error(ErrorCode::unsupported, "attn_implementation " + implementation,
                 "generate() keeps its KV cache in one piece, so there are no pages to attend over",
                 "name it without paged|");
   }
-  if (!attention.builtin.empty()) fused_attention_ = attention.builtin == "sdpa";
-  attention_kernel_ = attention.builtin.empty() ? attention.kernel.str() : "";
-  kernel_options_.allow_all_kernels = kernel_options_.allow_all_kernels || allow_all_kernels;
-  kernel_options_.use_fallback = use_fallback;
-  if (policy) kernel_options_.policy = policy;
-  return bind();
+  if (!attention.builtin.empty()) fused_attention = attention.builtin == "sdpa";
+  attention_kernel = attention.builtin.empty() ? attention.kernel.str() : "";
+  options.allow_all_kernels = options.allow_all_kernels || allow_all_kernels;
+  options.use_fallback = use_fallback;
+  if (policy) options.policy = policy;
 }
 
-BindReport PreTrainedModel::bind() {
-  KernelConfig config = use_kernels_ ? KernelConfig::defaults().with(kernel_config_) : KernelConfig();
-  if (!attention_kernel_.empty()) {
-    config = config.with(KernelConfig({{"attention", attention_kernel_}}));
+/// For the layers that this model has: of those that only others have nobody need be warned.
+KernelConfig PreTrainedModel::default_config() const {
+  std::set<std::string> names;
+  for (const LayerReport& line : kernel_report().layers) names.insert(line.layer);
+  KernelConfig config;
+  for (const auto& [layer, mapping] : KernelConfig::defaults().layers()) {
+    if (names.contains(layer)) config.add({layer, mapping});
   }
-  return graft::kernelize(*this, {.mode = kernel_options_.mode,
-                                  .kernel_config = config,
-                                  .allow_all_kernels = kernel_options_.allow_all_kernels,
-                                  .use_fallback = kernel_options_.use_fallback,
-                                  .policy = kernel_options_.policy});
+  return config;
+}
+
+KernelizeOptions PreTrainedModel::kernelize_options(const Asked& asked) const {
+  KernelConfig config;
+  if (asked.kernels) config = default_config().with(asked.config);
+  if (!asked.attention_kernel.empty()) config = config.with(KernelConfig({{"attention", asked.attention_kernel}}));
+  return {.mode = asked.options.mode,
+          .kernel_config = config,
+          .allow_all_kernels = asked.options.allow_all_kernels,
+          .use_fallback = asked.options.use_fallback,
+          .policy = asked.options.policy};
+}
+
+BindReport PreTrainedModel::kernelize(const ModelKernelizeOptions& options) {
+  asked_.kernelize(options);
+  return graft::kernelize(*this, kernelize_options(asked_));
+}
+
+void PreTrainedModel::unkernelize() {
+  asked_.kernels = false;
+  asked_.attention_kernel.clear();
+  graft::unkernelize(*this);
+}
+
+BindReport PreTrainedModel::set_attn_implementation(const std::string& implementation, bool allow_all_kernels,
+                                                    bool use_fallback, const std::optional<Policy>& policy) {
+  asked_.set_attention(implementation, allow_all_kernels, use_fallback, policy);
+  return graft::kernelize(*this, kernelize_options(asked_));
+}
+
+BindReport PreTrainedModel::plan_kernels(const ModelKernelizeOptions& options, const std::string& attn_implementation,
+                                         std::optional<c10::Device> device) const {
+  Asked asked = asked_;
+  asked.kernelize(options);
+  if (!attn_implementation.empty()) {
+    asked.set_attention(attn_implementation, options.allow_all_kernels, options.use_fallback, options.policy);
+  }
+  KernelizeOptions all = kernelize_options(asked);
+  all.device = device;
+  return graft::plan_kernels(*this, all);
 }
 
 BindReport PreTrainedModel::kernel_report() const { return graft::kernel_report(*this); }

@@ -1,6 +1,8 @@
 #include "weights.h"
 
+#include <ATen/ops/empty.h>
 #include <ATen/ops/from_blob.h>
+#include <c10/util/Exception.h>
 
 #include <sstream>
 
@@ -28,6 +30,13 @@ std::string text(at::IntArrayRef shape) {
   return out.str();
 }
 
+at::Tensor without_data(const std::string& name, at::IntArrayRef shape, at::ScalarType dtype) try {
+  return at::empty(shape, at::TensorOptions(c10::kMeta).dtype(dtype));
+} catch (const c10::Error&) {  // bytes that no 64-bit number holds
+  throw Error(ErrorCode::corrupt, "tensor " + name, "config.json leads to the shape " + text(shape) + ", which is too large",
+              "check its sizes");
+}
+
 }  // namespace
 
 Weights::Weights(std::shared_ptr<const Checkpoint> checkpoint, std::optional<at::ScalarType> dtype)
@@ -38,6 +47,7 @@ Weights::Weights(std::shared_ptr<const Checkpoint> checkpoint, std::optional<at:
 }
 
 at::Tensor Weights::take(const std::string& name, at::IntArrayRef shape) {
+  if (checkpoint_ == nullptr) return without_data(name, shape, dtype_);
   const TensorView& view = checkpoint_->tensor(name);
   if (at::IntArrayRef(view.shape) != shape) {
     throw Error(ErrorCode::corrupt, "tensor " + name,
@@ -55,6 +65,7 @@ at::Tensor Weights::take(const std::string& name, at::IntArrayRef shape) {
 
 std::vector<std::string> Weights::left_over() const {
   std::vector<std::string> names;
+  if (checkpoint_ == nullptr) return names;
   for (const std::string& name : checkpoint_->names()) {
     if (!taken_.contains(name)) names.push_back(name);
   }

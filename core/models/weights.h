@@ -1,4 +1,4 @@
-// Weights: the tensors of a checkpoint as a model takes them, one by one, by name and expected shape.
+// Weights: the tensors of a checkpoint as a model takes them, one by one, by name and expected shape; or shapes alone.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -17,9 +17,11 @@ class Weights {
  public:
   Weights(std::shared_ptr<const Checkpoint> checkpoint, std::optional<at::ScalarType> dtype);
 
-  /// Throws Error: not_found, or corrupt if the shape differs from what config.json leads to.
+  /// Without a checkpoint: every name is there, in the shape it is asked for, on torch's meta device. No memory is taken.
+  explicit Weights(at::ScalarType dtype) : dtype_(dtype) {}
+
+  /// Throws Error: not_found, or corrupt if the shape differs from what config.json leads to, or is too large for any memory.
   at::Tensor take(const std::string& name, at::IntArrayRef shape);
-  bool contains(const std::string& name) const { return checkpoint_->contains(name); }
 
   /// The dtype that weights are given in: the one asked for, else the checkpoint's own.
   at::ScalarType dtype() const { return dtype_; }
@@ -27,7 +29,7 @@ class Weights {
   std::vector<std::string> left_over() const;
 
  private:
-  std::shared_ptr<const Checkpoint> checkpoint_;
+  std::shared_ptr<const Checkpoint> checkpoint_;  // null: shapes alone
   at::ScalarType dtype_;
   std::set<std::string> taken_;
 };

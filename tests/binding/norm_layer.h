@@ -14,8 +14,8 @@
 namespace graft::test {
 
 struct NormLayer : torch::nn::Module {
-  explicit NormLayer(int64_t size = 8, at::ScalarType dtype = at::kFloat)
-      : weight(register_parameter("weight", at::ones({size}, dtype) * 2, /*requires_grad=*/false)) {}
+  explicit NormLayer(int64_t size = 8, at::TensorOptions weights = at::kFloat)
+      : weight(register_parameter("weight", at::ones({size}, weights) * 2, /*requires_grad=*/false)) {}
 
   at::Tensor forward(const at::Tensor& x) const {
     return slot({x}, [&] {

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "command.h"
+#include "doctor_model.h"
 #include "doctor_rows.h"
 #include "graft/error.h"
 #include "graft/host_platform.h"
@@ -44,13 +45,21 @@ int examine(bool json) {
 }  // namespace
 
 void add_doctor(CLI::App& app, CommandLine& line) {
-  CLI::App* command = add_command(app, line, "doctor", "Say what would make kernels fail on this machine, and its mend",
-                                  "graft doctor\n"
-                                  "  graft doctor --host > gpu.json   # this machine, for graft info --host on another one");
+  CLI::App* command =
+      add_command(app, line, "doctor", "Say what would make kernels fail on this machine, or which layers of a model would be bound",
+                  "graft doctor\n"
+                  "  graft doctor Qwen/Qwen3-0.6B --strict   # for CI: exit 1 if a mapped layer would fall back\n"
+                  "  graft doctor --host > gpu.json          # this machine, for graft info --host on another one");
   auto options = std::make_shared<DoctorOptions>();
+  auto model = std::make_shared<DoctorModelOptions>();
+  add_model_options(*command, model);
   command->add_flag("--host", options->host, "print the host description by which variants are chosen, as JSON");
-  command->callback(
-      [&line, options] { line.action = [&line, options] { return options->host ? print_host() : examine(line.json); }; });
+  command->callback([&line, options, model] {
+    line.action = [&line, options, model] {
+      if (options->host) return print_host();
+      return model->model.empty() ? examine(line.json) : examine_model(*model, line.json);
+    };
+  });
 }
 
 }  // namespace graft

@@ -2,22 +2,15 @@
 #pragma once
 
 #include <string>
-#include <utility>
-#include <vector>
+
+#include "kernel_options.h"
 
 namespace graft {
 
-struct RunOptions {
+struct RunOptions : KernelOptions {
   std::string model;  // "Qwen/Qwen3-0.6B" or a folder
   std::string prompt;
   std::string kernels = "on";  // "on", "off", "compare", "strict"
-  std::vector<std::pair<std::string, std::string>>
-      map;                          // layer → reference; an empty reference disables the layer
-  std::string attn_implementation;  // a reference, or empty
-  bool allow_all_kernels = false;
-  std::string device = "auto";  // "auto", "cpu", "cuda"
-  std::string dtype = "auto";   // "auto", "float32", "bfloat16", "float16"
-  std::string mode;  // "", "inference", "training", "training+torch_compile", "inference+torch_compile"
   int max_new_tokens = 64;
   bool json = false;
 };

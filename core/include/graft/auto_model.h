@@ -35,6 +35,13 @@ class AutoModelForCausalLM {
   /// device), those of the Hub (hub.h), and with use_fallback = false the first kernel's error.
   static std::shared_ptr<PreTrainedModel> from_pretrained(const std::string& name,
                                                           const FromPretrainedOptions& options = {});
+
+  /// The modules of that model with their names, layers and shapes, all weights on torch's meta device: for
+  /// PreTrainedModel::plan_kernels(), not to run. Of `name` config.json alone is fetched and read, of `options` dtype,
+  /// revision, token and cache_dir; the dtype "auto" is config.json's, float32 if it names none. Takes no memory to speak of,
+  /// whatever the model's size. Throws Error, as from_pretrained.
+  static std::shared_ptr<PreTrainedModel> without_weights(const std::string& name,
+                                                          const FromPretrainedOptions& options = {});
 };
 
 }  // namespace graft

@@ -37,12 +37,14 @@ struct LayerReport {
 
 struct BindReport {
   std::vector<LayerReport> layers;
-  /// Mapped names that the model does not have, with near names; and what else the user should know.
+  /// Mapped names that the model does not have, with near names.
   std::vector<std::string> warnings;
   double seconds = 0;  // wall time of resolve, fetch, check, load and bind
 
   int count(LayerState state) const;
   bool any_fallback() const { return count(LayerState::fallback) > 0; }
+  /// What strict asks for: no mapped layer fell back, and every mapped name is one of the model's.
+  bool as_mapped() const { return !any_fallback() && warnings.empty(); }
   /// {layers: [{layer, module, state, repo, commit, variant, entry, digest, trust, publisher, signer, rule, reason}],
   /// warnings, seconds}
   std::string json() const;

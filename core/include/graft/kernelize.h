@@ -27,7 +27,7 @@ struct KernelizeOptions {
   bool use_fallback = true;
   /// None given: the policy of this machine and user, see policy.h.
   std::optional<Policy> policy = std::nullopt;
-  /// None given: the device of the module's first parameter, else CPU.
+  /// None given: the device of the module's first parameter; CPU if it has none, or has it on the meta device.
   std::optional<c10::Device> device = std::nullopt;
 };
 
@@ -35,6 +35,12 @@ struct KernelizeOptions {
 /// Per-layer failures are values in the report. Throws Error(invalid_argument) for options that contradict each other,
 /// and, with use_fallback = false, the first layer's Error. Safe while other threads run the module.
 BindReport kernelize(torch::nn::Module& module, const KernelizeOptions& options = {});
+
+/// What kernelize() would report, with nothing bound and the module left as it is: each kernel is found, fetched, checked
+/// and loaded, and asked for contract, device, dtype, shapes and attributes. No weight is read, so the module may be on the
+/// meta device (`options.device` says where it will be), and a kernel that refuses the weights' values in prepare() shows
+/// only in kernelize(). "bound" reads as "would be bound". Errors and threads as kernelize's.
+BindReport plan_kernels(const torch::nn::Module& module, const KernelizeOptions& options = {});
 
 /// What is in force now, without changing it: also says which kernels have failed since they were bound.
 BindReport kernel_report(const torch::nn::Module& module);

@@ -64,6 +64,11 @@ class PreTrainedModel : public torch::nn::Module {
   /// What runs now, layer by layer.
   BindReport kernel_report() const;
 
+  /// What kernelize(options), and then set_attn_implementation(attn_implementation) unless that is empty, would report: see
+  /// graft::plan_kernels. `device`: where the weights will be; none given: where they are. Throws Error, as those two.
+  BindReport plan_kernels(const ModelKernelizeOptions& options = {}, const std::string& attn_implementation = "",
+                          std::optional<c10::Device> device = std::nullopt) const;
+
   /// "sdpa" (torch's fused attention), "eager", or a kernel's reference, which is bound at once. Throws
   /// Error(invalid_argument) for anything else.
   BindReport set_attn_implementation(const std::string& implementation, bool allow_all_kernels = false,
@@ -82,14 +87,22 @@ class PreTrainedModel : public torch::nn::Module {
   GenerationConfig generation_config_;
   std::shared_ptr<Decoder> model_;
   std::shared_ptr<Linear> lm_head_;
-  BindReport bind();
 
-  bool fused_attention_ = true;
-  // What bind() puts into force.
-  bool use_kernels_ = false;
-  ModelKernelizeOptions kernel_options_;
-  KernelConfig kernel_config_;
-  std::string attention_kernel_;  // empty: the mapping's
+  /// What kernelize() and set_attn_implementation() were asked for, one call over the other.
+  struct Asked {
+    bool fused_attention = true;
+    bool kernels = false;
+    ModelKernelizeOptions options = {};
+    KernelConfig config = {};
+    std::string attention_kernel = {};  // empty: the mapping's
+
+    void kernelize(const ModelKernelizeOptions& more);
+    void set_attention(const std::string& implementation, bool allow_all_kernels, bool use_fallback,
+                       const std::optional<Policy>& policy);
+  };
+  KernelConfig default_config() const;
+  KernelizeOptions kernelize_options(const Asked& asked) const;
+  Asked asked_;
 };
 
 }  // namespace graft

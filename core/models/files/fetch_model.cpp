@@ -9,8 +9,9 @@
 namespace graft {
 namespace {
 
+constexpr const char* kConfigFile = "config.json";
 // What Graft reads of a model's folder besides its weights.
-const std::set<std::string> kSmallFiles = {"config.json",           "generation_config.json",  "tokenizer.json",
+const std::set<std::string> kSmallFiles = {kConfigFile,             "generation_config.json",  "tokenizer.json",
                                            "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja",
                                            "chat_template.json"};
 
@@ -25,33 +26,55 @@ bool lists(const std::vector<HubFile>& files, const char* name) {
   return std::any_of(files.begin(), files.end(), [&](const HubFile& file) { return file.path == name; });
 }
 
-}  // namespace
+struct FoundModel {
+  std::shared_ptr<Hub> hub;
+  RepoId repo;
+  Revision revision;
+  std::vector<HubFile> files;
+  std::string note;  // as in FetchedModel
+};
 
-FetchedModel fetch_model(const std::string& name, const std::string& revision, const HubOptions& hub_options,
-                         const FetchOptions& options) {
-  if (std::filesystem::is_directory(name)) return {name, "", ""};
+FoundModel find(const std::string& name, const std::string& revision, const HubOptions& hub_options) {
   if (std::count(name.begin(), name.end(), '/') != 1 || name.front() == '/' || name.front() == '.')
     throw Error(ErrorCode::not_found, "model " + name, "there is no such folder, and it is no name on a Hub",
                 "give a folder with config.json, model.safetensors and tokenizer.json, or org/name");
 
-  RepoId repo{RepoKind::model, name};
-  std::shared_ptr<Hub> hub = open_hub(hub_options);
-  Revision found{revision, revision};
-  FetchedModel model;
+  FoundModel found{open_hub(hub_options), {RepoKind::model, name}, {revision, revision}, {}, {}};
   if (!is_commit(revision)) {
-    Refs refs = hub->refs(repo);
+    Refs refs = found.hub->refs(found.repo);
     auto named = find_revision(refs, revision);
     if (!named)
-      throw Error(ErrorCode::revision_not_found, label(repo), "has no branch, tag or commit " + revision,
+      throw Error(ErrorCode::revision_not_found, label(found.repo), "has no branch, tag or commit " + revision,
                   "see which there are on its page; most have main");
-    found = *named;
-    if (!refs.stale.empty()) model.note = "from the cache, which may be behind the Hub: " + refs.stale;
+    found.revision = *named;
+    if (!refs.stale.empty()) found.note = "from the cache, which may be behind the Hub: " + refs.stale;
   }
-  model.commit = found.commit;
+  found.files = found.hub->list(found.repo, found.revision.commit, "");
+  return found;
+}
 
-  std::vector<HubFile> files = hub->list(repo, found.commit, "");
-  model.folder = hub->fetch(repo, found, model_files(*hub, repo, found.commit, files, options), options);
-  return model;
+}  // namespace
+
+FetchedModel fetch_model(const std::string& name, const std::string& revision, const HubOptions& hub,
+                         const FetchOptions& options) {
+  if (std::filesystem::is_directory(name)) return {name, "", ""};
+  FoundModel found = find(name, revision, hub);
+  const std::string& commit = found.revision.commit;
+  auto files = model_files(*found.hub, found.repo, commit, found.files, options);
+  return {found.hub->fetch(found.repo, found.revision, files, options), commit, found.note};
+}
+
+FetchedModel fetch_model_config(const std::string& name, const std::string& revision, const HubOptions& hub,
+                                const FetchOptions& options) {
+  if (std::filesystem::is_directory(name)) return {name, "", ""};
+  FoundModel found = find(name, revision, hub);
+  if (!lists(found.files, kConfigFile))
+    throw Error(ErrorCode::not_found, label(found.repo), std::string("has no ") + kConfigFile,
+                "name a repo of a model in transformers' format");
+  // By its commit, so that the cache's branch stays at the last one that is there whole.
+  const std::string& commit = found.revision.commit;
+  auto folder = found.hub->fetch(found.repo, {commit, commit}, select(found.files, {kConfigFile}), options);
+  return {folder, commit, found.note};
 }
 
 std::vector<HubFile> model_files(Hub& hub, const RepoId& repo, const std::string& commit,

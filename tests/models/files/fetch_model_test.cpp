@@ -82,6 +82,34 @@ TEST_F(FetchModelTest, ComesFromTheCacheWhereThereIsNoNetwork) {
   EXPECT_NE(model.note.find("HF_HUB_OFFLINE"), std::string::npos);
 }
 
+TEST_F(FetchModelTest, FetchesTheConfigurationAlone) {
+  FetchedModel config = fetch_model_config("org/llm", "sharded", options());
+  EXPECT_EQ(config.commit, kSharded);
+  EXPECT_EQ(names(config.folder), std::set<std::string>{"config.json"});
+  EXPECT_EQ(server_->counters().resolve, 1u);
+  EXPECT_EQ(fetch_model_config(folder_.path().string()).folder, folder_.path());
+}
+
+TEST_F(FetchModelTest, TheConfigurationOfANewerCommitDoesNotHideTheWholeModelInTheCache) {
+  fetch_model("org/llm", "main", options());
+  write_file(repo() / "refs/heads/main", kSharded);  // the publisher goes on
+  EXPECT_EQ(fetch_model_config("org/llm", "main", options()).commit, kSharded);
+  HubOptions offline = options();
+  offline.offline = true;
+  EXPECT_EQ(fetch_model("org/llm", "main", offline).commit, kMain);
+}
+
+TEST_F(FetchModelTest, ARepoWithoutAConfigurationIsNoModel) {
+  fs::remove(repo() / "commits" / kMain / "config.json");
+  try {
+    fetch_model_config("org/llm", "main", options());
+    FAIL() << "fetched";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ErrorCode::not_found);
+    EXPECT_NE(std::string(error.what()).find("has no config.json"), std::string::npos) << error.what();
+  }
+}
+
 TEST_F(FetchModelTest, NamesWhatIsMissing) {
   EXPECT_EQ(refusal("no/such/folder"), ErrorCode::not_found);
   EXPECT_EQ(refusal("model"), ErrorCode::not_found);

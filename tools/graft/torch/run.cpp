@@ -17,6 +17,8 @@
 #include "graft/fetch_model.h"
 #include "graft/stream_decoder.h"
 #include "graft/tokenizer.h"
+#include "model_kernels.h"
+#include "terminal.h"
 
 namespace graft {
 namespace {
@@ -68,12 +70,6 @@ Answer answer(PreTrainedModel& model, const Tokenizer& tokenizer, const std::vec
   return result;
 }
 
-std::optional<Mode> parse_mode(const std::string& text) {
-  if (text.empty()) return std::nullopt;
-  Mode mode = text.starts_with("training") ? Mode::Training : Mode::Inference;
-  return text.ends_with("torch_compile") ? mode | Mode::TorchCompile : mode;
-}
-
 /// The model's own chat format around the prompt; a model without a template gets the text as it is.
 std::vector<int64_t> encode(const Tokenizer& tokenizer, const std::filesystem::path& folder, const std::string& prompt) {
   std::optional<ChatTemplate> chat;
@@ -87,16 +83,10 @@ std::vector<int64_t> encode(const Tokenizer& tokenizer, const std::filesystem::p
   return tokenizer.encode(chat->render({&message, 1}), {.add_special_tokens = false});
 }
 
-BindReport bind(PreTrainedModel& model, const RunOptions& options) {
-  KernelConfig config;
-  for (const auto& [layer, reference] : options.map) config.add({layer, reference}, {.use_local_kernel = true});
-  BindReport report = model.kernelize({.mode = parse_mode(options.mode),
-                                       .kernel_config = config,
-                                       .allow_all_kernels = options.allow_all_kernels});
-  if (!options.attn_implementation.empty()) {
-    report = model.set_attn_implementation(options.attn_implementation, options.allow_all_kernels);
-  }
-  return report;
+BindReport bind(PreTrainedModel& model, const ModelKernelizeOptions& kernels, const std::string& attn_implementation) {
+  BindReport report = model.kernelize(kernels);
+  if (attn_implementation.empty()) return report;
+  return model.set_attn_implementation(attn_implementation, kernels.allow_all_kernels);
 }
 
 nlohmann::ordered_json json_of(const Answer& answer) {
@@ -115,6 +105,7 @@ std::string speed(const Answer& answer) {
 
 int run(const RunOptions& options) {
   const bool compare = options.kernels == "compare", kernels = options.kernels != "off";
+  const ModelKernelizeOptions asked = kernelize_options(options);
   const FetchedModel fetched = fetch_model(options.model);
   const std::filesystem::path& folder = fetched.folder;
   if (!fetched.note.empty()) std::cerr << "note: model " << options.model << " is " << fetched.note << "\n";
@@ -134,13 +125,12 @@ int run(const RunOptions& options) {
   }
   BindReport report = model->kernel_report();
   if (kernels) {
-    report = bind(*model, options);
-    if (options.kernels == "strict" && report.any_fallback()) {
+    report = bind(*model, asked, options.attn_implementation);
+    if (const std::string why = strict_failure(report); options.kernels == "strict" && !why.empty()) {
       if (options.json) {
         std::cout << report.json() << "\n";
       } else {
-        std::cerr << report << "graft: --kernels strict: " << report.count(LayerState::fallback)
-                  << " mapped layer(s) fell back\n";
+        std::cerr << printable(report.table()) << "graft: --kernels strict: " << why << "\n";
       }
       return 1;
     }
@@ -169,7 +159,7 @@ int run(const RunOptions& options) {
     std::cout << out.dump() << "\n";
     return 0;
   }
-  if (kernels) std::cout << "\n" << report;
+  if (kernels) std::cout << "\n" << printable(report.table());
   std::cout << "\n";
   if (compare) std::cout << "own layers    " << speed(own) << "\n";
   if (kernels) {

@@ -21,6 +21,11 @@ struct FetchedModel {
 FetchedModel fetch_model(const std::string& name, const std::string& revision = "main",
                          const HubOptions& hub = HubOptions::from_environment(), const FetchOptions& options = {});
 
+/// The same of config.json alone: what a model is made of, without its weights. The cache's branch stays where the last
+/// whole model is.
+FetchedModel fetch_model_config(const std::string& name, const std::string& revision = "main",
+                                const HubOptions& hub = HubOptions::from_environment(), const FetchOptions& options = {});
+
 /// Which of a model repo's `files` (of list()) Graft reads: those of fetch_model. The index of a sharded checkpoint is
 /// fetched to know its shards.
 std::vector<HubFile> model_files(Hub& hub, const RepoId& repo, const std::string& commit,

@@ -1,0 +1,39 @@
+#include "kernel_options.h"
+
+#include <CLI/CLI.hpp>
+
+namespace graft {
+namespace {
+
+/// What is wrong with a mapping; empty if it is LAYER=REF, where REF may be empty.
+std::string check_mapping(const std::string& text) {
+  const std::size_t equals = text.find('=');
+  if (equals != text.npos && equals != 0) return "";
+  return "\"" + text +
+         "\" is not of the form LAYER=REF; write it as in --map RMSNorm=graft-kernels/norm:RMSNorm";
+}
+
+}  // namespace
+
+std::vector<CLI::Option*> add_kernel_options(CLI::App& command, KernelOptions& options) {
+  return {
+      command
+          .add_option("--map", options.map, "LAYER=REF, as often as needed; LAYER= leaves that layer alone")
+          ->check(check_mapping)
+          ->allow_extra_args(false),
+      command.add_option("--attn-implementation", options.attn_implementation, "a kernel reference"),
+      command.add_flag("--allow-all-kernels", options.allow_all_kernels,
+                       "also of publishers that the policy does not trust"),
+      command.add_option("--device", options.device)
+          ->check(CLI::IsMember({"auto", "cpu", "cuda"}))
+          ->capture_default_str(),
+      command.add_option("--dtype", options.dtype)
+          ->check(CLI::IsMember({"auto", "float32", "bfloat16", "float16"}))
+          ->capture_default_str(),
+      command.add_option("--mode", options.mode)
+          ->check(
+              CLI::IsMember({"inference", "training", "inference+torch_compile", "training+torch_compile"})),
+  };
+}
+
+}  // namespace graft
