@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <cstdlib>
+#include <ostream>
 #include <regex>
 
 #include "fixtures.h"
@@ -17,6 +18,7 @@ namespace fs = std::filesystem;
 struct Case {
   const char* name;       // of the file
   const char* arguments;  // HUB and PROJECT stand for the folders
+  friend std::ostream& operator<<(std::ostream& out, const Case& one) { return out << one.arguments; }
 };
 
 /// Two signed versions of a first-party kernel, a stranger's, and one with a variant for a GPU that says much of itself.

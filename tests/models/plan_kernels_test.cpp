@@ -76,17 +76,17 @@ void expect_plans_like(const fs::path& folder, const std::string& dtype) {
   }
 }
 
-class Planned : public ::testing::TestWithParam<std::pair<const char*, const char*>> {};
+class Planned : public ::testing::TestWithParam<std::pair<std::string, std::string>> {};
 
 TEST_P(Planned, LayersAreThoseThatAreBound) {
   expect_plans_like(kGolden / GetParam().first, GetParam().second);
 }
 
 INSTANTIATE_TEST_SUITE_P(TinyModels, Planned,
-                         ::testing::Values(std::pair("tiny-llama", "auto"),
-                                           std::pair("tiny-llama", "bfloat16"),
-                                           std::pair("tiny-qwen3", "auto"),
-                                           std::pair("tiny-qwen3", "float16")),
+                         ::testing::Values(std::pair<std::string, std::string>("tiny-llama", "auto"),
+                                           std::pair<std::string, std::string>("tiny-llama", "bfloat16"),
+                                           std::pair<std::string, std::string>("tiny-qwen3", "auto"),
+                                           std::pair<std::string, std::string>("tiny-qwen3", "float16")),
                          [](const auto& info) { return std::to_string(info.index); });
 
 TEST(PlanKernels, OfTheRealModelIsWhatIsBound) {

@@ -4,6 +4,7 @@
 #include "cached.h"
 #include "command.h"
 #include "graft/runtime.h"
+#include "graft/version.h"
 #include "quantities.h"
 #include "terminal.h"
 
@@ -32,15 +33,17 @@ ordered_json describe_commit(Hub& hub, const RepoId& repo, const std::string& co
 ordered_json describe_repo(Hub& hub, const std::string& name, const LoadedWhere& loaded) {
   RepoId repo{RepoKind::kernel, name};
   Refs refs = hub.refs(repo);
-  std::set<std::string> commits;
+  std::map<std::string, std::optional<Version>> newest;  // by commit: the highest version that names it
   for (const auto* group : {&refs.tags, &refs.branches})
-    for (const auto& [ref, commit] : *group) commits.insert(commit);
+    for (const auto& [ref, commit] : *group) newest[commit] = std::max(newest[commit], Version::parse(ref));
+  std::vector<std::pair<std::string, std::optional<Version>>> commits(newest.begin(), newest.end());
+  std::stable_sort(commits.begin(), commits.end(), [](const auto& a, const auto& b) { return a.second > b.second; });
   ordered_json described = {{"hub", hub.endpoint()},
                             {"repo", name},
                             {"tags", refs.tags},
                             {"branches", refs.branches},
                             {"commits", ordered_json::array()}};
-  for (const std::string& commit : commits)
+  for (const auto& [commit, version] : commits)
     described["commits"].push_back(describe_commit(hub, repo, commit, loaded));
   return described;
 }
