@@ -47,7 +47,8 @@ bool remove_file(const fs::path& file) {
 void remove_tree(const fs::path& path) {
   std::error_code error;
   fs::remove_all(path, error);
-  if (error && error != std::errc::no_such_file_or_directory) fail(path, error.value());
+  // Not empty: a download put something there meanwhile, which stays.
+  if (error && error != std::errc::no_such_file_or_directory && error != std::errc::directory_not_empty) fail(path, error.value());
 }
 
 /// The folder if it is empty, and those above it below `top`.
@@ -134,6 +135,12 @@ class RepoRemoval {
       else
         candidates_.insert(leftover.blob);
     remove_blobs();
+    // A download that waits for one of these makes the folder anew; one that has one is at it.
+    std::vector<std::unique_ptr<FileLock>> locks;
+    for (const fs::path& file : entries(cache_.lock("").parent_path())) {
+      locks.push_back(FileLock::try_take(file));
+      if (!locks.back()) return;
+    }
     // A folder without snapshots/ that stays is a broken repo to Python.
     if (!may_write(root_)) return keep("the empty folder", root_.string() + " cannot be written");
     if (rmdir((folder_ / "blobs").c_str()) != 0 && errno != ENOENT) return;

@@ -30,8 +30,13 @@ std::string folder_name(const RepoId& repo) {
 }
 
 void make_folder(const fs::path& folder) {
+  constexpr int kTries = 20;  // somebody may remove the folder above it meanwhile, as empty: graft rm
   std::error_code error;
-  fs::create_directories(folder, error);
+  for (int i = 0; i < kTries; ++i) {
+    error.clear();
+    fs::create_directories(folder, error);
+    if (error != std::errc::no_such_file_or_directory) break;
+  }
   if (error && !fs::is_directory(folder)) throw_os_error(folder, "cannot be made", error.value());
 }
 
@@ -66,7 +71,8 @@ void make_folders_below(const fs::path& top, const fs::path& relative) {
     folder /= part;
     if (mkdir(folder.c_str(), 0777) == 0) continue;
     struct stat status {};
-    if (errno != EEXIST) throw_os_error(folder, "cannot be made");
+    if (errno == ENOENT) make_folder(folder);  // what is above it was removed meanwhile, as empty
+    else if (errno != EEXIST) throw_os_error(folder, "cannot be made");
     if (lstat(folder.c_str(), &status) != 0 || !S_ISDIR(status.st_mode))
       throw Error(ErrorCode::corrupt, folder.string(), "stands in the way of a folder of the cache", "remove it");
   }

@@ -78,8 +78,10 @@ void Download::get(const HubFile& file) {
     try {
       get_blob(file, lock.held());
     } catch (const Error& e) {
-      // What an earlier try left may have been bad, or what came now: once more, from the beginning.
-      if (e.code() != ErrorCode::corrupt) throw;
+      // What an earlier try left may have been bad, or what came now; or graft rm cleared the repo away just before: once
+      // more, from the beginning.
+      const bool cleared = e.code() == ErrorCode::io && !std::filesystem::exists(cache_.folder() / "blobs");
+      if (e.code() != ErrorCode::corrupt && !cleared) throw;
       get_blob(file, false);
     }
   }

@@ -23,10 +23,10 @@ class Pins(unittest.TestCase):
 
 class Install(support.WithCache):
     def small_peers(self, source="class HfApi: pass\nhf_hub_download = scan_cache_dir = snapshot_download = None\n"):
-        """Pins a stand-in for huggingface_hub, in a folder that pip is told to look in, and nowhere else"""
-        wheel = support.make_wheel(
-            self.folder / "wheels", "huggingface-hub", "1.33.0", {"huggingface_hub/__init__.py": source}
-        )
+        """Pins a stand-in for huggingface_hub and kernels, in a folder that pip is told to look in, and nowhere else"""
+        others = ("kernels/__init__.py", "kernels/load.py", "kernels/locking.py", "packaging/__init__.py", "packaging/specifiers.py")
+        files = {"huggingface_hub/__init__.py": source, **dict.fromkeys(others, "")}
+        wheel = support.make_wheel(self.folder / "wheels", "huggingface-hub", "1.33.0", files)
         os.environ.update(PIP_NO_INDEX="1", PIP_FIND_LINKS=str(self.folder / "wheels"))
         pins = self.folder / "peers.txt"
         pins.write_text(f"huggingface_hub==1.33.0 --hash=sha256:{wheel.sha256}\n")
