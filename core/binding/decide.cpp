@@ -2,8 +2,12 @@
 
 #include <torch/nn/module.h>
 
+#include <algorithm>
+#include <cctype>
 #include <cstdlib>
 
+#include "graft/host_platform.h"
+#include "graft/kernel_mapping.h"
 #include "graft/runtime.h"
 
 namespace graft {
@@ -44,18 +48,43 @@ void describe(const Kernel& kernel, LayerReport& report) {
   report.rule = kernel.trust.rule;
 }
 
-void check_mode(const Kernel& kernel, std::optional<Mode> mode) {
-  if (!mode.has_value()) return;
+void check_mode(const Kernel& kernel, Mode mode) {
   const std::string what = "kernel " + kernel.ref.str();
-  if (has(*mode, Mode::Training)) {
-    throw Error(ErrorCode::unsupported, what,
-                "kernels are bound for inference only, so training runs the layer's own",
-                "kernelize with Mode::Inference, or leave the mode to train() and eval()");
-  }
-  if (has(*mode, Mode::TorchCompile)) {
+  if (has(mode, Mode::TorchCompile)) {
     throw Error(ErrorCode::unsupported, what, "kernels are not available as operators of torch.compile",
-                "kernelize with Mode::Inference");
+                "kernelize without Mode::TorchCompile");
   }
+  if (has(mode, Mode::Training) && (kernel.entry->flags & GRAFT_ENTRY_HAS_BACKWARD) == 0) {
+    throw Error(ErrorCode::unsupported, what, "it has no backward, so training runs the layer's own forward",
+                "map one that has to Mode::Training");
+  }
+}
+
+/// Of CUDA device 1, "9.0" is 90; 0: unknown, or another device.
+int capability_of(c10::Device device) {
+  if (!device.is_cuda()) return 0;
+  const auto cuda = HostPlatform::detect().with_device("cuda").cuda;
+  const size_t index = device.has_index() ? size_t(device.index()) : 0;
+  if (!cuda || index >= cuda->capabilities.size()) return 0;
+  const std::string& text = cuda->capabilities[index];
+  return std::stoi(text) * 10 + std::stoi(text.substr(text.find('.') + 1));
+}
+
+/// Why the environment lets no layer be mapped; empty if it does. Throws Error(invalid_argument) for a USE_HUB_KERNELS that
+/// says neither yes nor no.
+std::string why_off() {
+  const auto variable = [](const char* name) {
+    const char* value = std::getenv(name);
+    std::string text = value != nullptr ? value : "";
+    std::transform(text.begin(), text.end(), text.begin(), [](unsigned char c) { return char(std::toupper(c)); });
+    return text;
+  };
+  if (variable("DISABLE_KERNEL_MAPPING") == "1") return "DISABLE_KERNEL_MAPPING=1 is set";
+  const std::string use = variable("USE_HUB_KERNELS");
+  if (use == "0" || use == "OFF" || use == "NO" || use == "FALSE") return "USE_HUB_KERNELS=" + use + " is set";
+  if (use.empty() || use == "1" || use == "ON" || use == "YES" || use == "TRUE") return {};
+  throw Error(ErrorCode::invalid_argument, "USE_HUB_KERNELS=" + use, "says neither yes nor no",
+              "set it to 1, ON, YES or TRUE, to 0, OFF, NO or FALSE, or unset it");
 }
 
 }  // namespace
@@ -69,40 +98,46 @@ Decision leave_own(const Layer& layer, LayerState state, std::string reason) {
 
 Decider::Decider(const torch::nn::Module& module, const KernelizeOptions& options, Make make)
     : options_(options),
-      config_(options.kernel_config ? *options.kernel_config : KernelConfig::defaults()),
+      config_(options.kernel_config ? *options.kernel_config : active_kernel_mapping()),
       make_(make) {
   check(options);
   const std::vector<at::Tensor> parameters = module.parameters();
   if (!parameters.empty()) dtype_ = parameters[0].scalar_type();
   if (!parameters.empty() && !parameters[0].is_meta()) device_ = parameters[0].device();
   device_ = options.device.value_or(device_);
-  const char* switch_off = std::getenv("DISABLE_KERNEL_MAPPING");
-  mapping_off_ = switch_off != nullptr && std::string_view(switch_off) == "1";
+  capability_ = capability_of(device_);
+  mapping_off_ = why_off();
   if (options.policy) policy_ = std::make_shared<Policy>(*options.policy);
 }
 
-Decision Decider::decide(const Layer& layer) {
+Decision Decider::decide(const Layer& layer, Mode mode, const Decision* other) {
+  if (!mapping_off_.empty()) return leave_own(layer, LayerState::disabled, mapping_off_);
   const LayerMapping* mapping = config_.find(layer.slot->layer());
-  const std::string* reference = mapping != nullptr ? mapping->find(mapping_name(device_)) : nullptr;
-  if (mapping_off_) return leave_own(layer, LayerState::disabled, "DISABLE_KERNEL_MAPPING=1 is set");
   if (mapping == nullptr) return leave_own(layer, LayerState::own, "not mapped");
-  if (reference == nullptr)
-    return leave_own(layer, LayerState::own, "not mapped for " + mapping_name(device_));
+  const std::string device = mapping_name(device_);
+  const std::string* reference = mapping->find(device, capability_, mode);
+  if (reference == nullptr) {
+    const bool other_mode = mapping->find(device, capability_, Mode::Inference) || mapping->find(device, capability_, Mode::Training);
+    return leave_own(layer, LayerState::own, "not mapped for " + device + (other_mode ? " in " + name(mode) : ""));
+  }
   if (reference->empty()) return leave_own(layer, LayerState::disabled, "mapped to \"\"");
-  return with_kernel(layer, *reference);
+  return with_kernel(layer, *reference, mode, other);
 }
 
-Decision Decider::with_kernel(const Layer& layer, const std::string& reference) {
+Decision Decider::with_kernel(const Layer& layer, const std::string& reference, Mode mode, const Decision* other) {
   Decision decision;
   LayerReport& report = decision.report;
   report = {.layer = layer.slot->layer(), .module = layer.path, .reference = reference};
   try {
     const Kernel found = kernel(reference);
     describe(found, report);
-    check_mode(found, options_.mode);
+    const bool same = other != nullptr && other->kernel != nullptr && other->report.reference == reference;
     LayerFacts facts = layer.slot->facts(device_, dtype_);
-    if (make_ == Make::kernels) {
-      decision.kernel = std::make_unique<BoundKernel>(found, std::move(facts));
+    check_mode(found, mode);
+    if (same) {
+      decision.kernel = other->kernel;
+    } else if (make_ == Make::kernels) {
+      decision.kernel = std::make_shared<const BoundKernel>(found, std::move(facts));
     } else {
       BoundKernel::check(found, std::move(facts));
     }

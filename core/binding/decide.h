@@ -22,7 +22,7 @@ struct Layer {
 /// What is to become of a layer: the same whether it is then bound or only told.
 struct Decision {
   LayerReport report;
-  std::unique_ptr<BoundKernel> kernel;  // null: the layer's own forward, or nobody wanted it made
+  std::shared_ptr<const BoundKernel> kernel;  // null: the layer's own forward, or nobody wanted it made
   std::exception_ptr refused;           // set for a fallback
 };
 
@@ -37,18 +37,20 @@ class Decider {
   /// Throws Error(invalid_argument) for options that contradict each other.
   Decider(const torch::nn::Module& module, const KernelizeOptions& options, Make make);
 
-  Decision decide(const Layer& layer);
+  /// `other`: what was decided for the layer in another mode, whose kernel serves this one too if it is the same.
+  Decision decide(const Layer& layer, Mode mode, const Decision* other = nullptr);
 
  private:
-  Decision with_kernel(const Layer& layer, const std::string& reference);
+  Decision with_kernel(const Layer& layer, const std::string& reference, Mode mode, const Decision* other);
   Kernel kernel(const std::string& reference);
 
   const KernelizeOptions& options_;
-  const KernelConfig& config_;
+  KernelConfig config_;
   Make make_;
   c10::Device device_ = c10::kCPU;
   at::ScalarType dtype_ = at::kFloat;
-  bool mapping_off_ = false;
+  int capability_ = 0;        // of a CUDA device, major * 10 + minor
+  std::string mapping_off_;   // not empty: why no layer is mapped
   std::shared_ptr<const Policy> policy_;  // null: this machine's
   // By reference, each asked for once: what failed for one layer fails for all of them.
   std::map<std::string, Kernel> loaded_;

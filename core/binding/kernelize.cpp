@@ -68,6 +68,32 @@ std::vector<LayerReport> lines_in_force(const std::vector<Layer>& layers) {
   return lines;
 }
 
+/// What was decided for each mode that the layer may come to run in.
+struct Decisions {
+  Decision inference, training;
+  SlotBinding::Chosen chosen = SlotBinding::Chosen::by_module;
+
+  const Decision& now(bool is_training) const {
+    const bool trains = chosen == SlotBinding::Chosen::by_module ? is_training : chosen == SlotBinding::Chosen::training;
+    return trains ? training : inference;
+  }
+};
+
+Decisions decide_modes(Decider& decider, const Layer& layer, std::optional<Mode> mode) {
+  Decisions decisions;
+  if (!mode) {
+    decisions.inference = decider.decide(layer, Mode::Inference);
+    decisions.training = decider.decide(layer, Mode::Training, &decisions.inference);
+  } else if (has(*mode, Mode::Training)) {
+    decisions.chosen = SlotBinding::Chosen::training;
+    decisions.training = decider.decide(layer, *mode);
+  } else {
+    decisions.chosen = SlotBinding::Chosen::inference;
+    decisions.inference = decider.decide(layer, *mode);
+  }
+  return decisions;
+}
+
 using Clock = std::chrono::steady_clock;
 
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
@@ -77,12 +103,17 @@ double seconds_since(Clock::time_point start) { return std::chrono::duration<dou
 BindReport kernelize(torch::nn::Module& module, const KernelizeOptions& options) {
   const auto start = Clock::now();
   Decider decider(module, options, Decider::Make::kernels);
-  const bool any_mode = options.mode.has_value() && has(*options.mode, Mode::Inference);
   const std::vector<Layer> layers = layers_of(module);
   for (const Layer& layer : layers) {
-    Decision decision = decider.decide(layer);
-    layer.slot->bind(std::move(decision.kernel), std::move(decision.report), options.use_fallback, any_mode);
-    if (decision.refused && !options.use_fallback) std::rethrow_exception(decision.refused);
+    Decisions decisions = decide_modes(decider, layer, options.mode);
+    const std::exception_ptr refused = decisions.now(module.is_training()).refused;
+    layer.slot->bind({.inference = std::move(decisions.inference.kernel),
+                      .training = std::move(decisions.training.kernel),
+                      .inference_report = std::move(decisions.inference.report),
+                      .training_report = std::move(decisions.training.report),
+                      .chosen = decisions.chosen,
+                      .use_fallback = options.use_fallback || refused != nullptr});  // it is left as it was
+    if (refused && !options.use_fallback) std::rethrow_exception(refused);
   }
   BindReport report = gather(layers, lines_in_force(layers), options);
   report.seconds = seconds_since(start);
@@ -95,7 +126,8 @@ BindReport plan_kernels(const torch::nn::Module& module, const KernelizeOptions&
   const std::vector<Layer> layers = layers_of(module);
   std::vector<LayerReport> lines;
   for (const Layer& layer : layers) {
-    Decision decision = decider.decide(layer);
+    const Mode now = module.is_training() ? Mode::Training : Mode::Inference;
+    Decision decision = decider.decide(layer, options.mode.value_or(now));
     lines.push_back(std::move(decision.report));
     if (decision.refused && !options.use_fallback) std::rethrow_exception(decision.refused);
   }
@@ -111,7 +143,10 @@ BindReport kernel_report(const torch::nn::Module& module) {
 
 void unkernelize(torch::nn::Module& module) {
   for (const Layer& layer : layers_of(module)) {
-    layer.slot->bind(nullptr, leave_own(layer, LayerState::own, "not kernelized").report, true, false);
+    const LayerReport line = leave_own(layer, LayerState::own, "not kernelized").report;
+    SlotBinding none;
+    none.inference_report = none.training_report = line;
+    layer.slot->bind(std::move(none));
   }
 }
 

@@ -65,7 +65,7 @@ SlotState::SlotState(torch::nn::Module* owner, const ContractPlan& plan, KernelL
     options_.layer = contract.substr(0, contract.find('/'));
   }
   attributes_ = attribute_values(plan.contract(), options_);
-  report_.layer = options_.layer;
+  inference_report_.layer = training_report_.layer = options_.layer;
 }
 
 LayerFacts SlotState::facts(c10::Device device, at::ScalarType fallback_dtype) const {
@@ -96,66 +96,107 @@ LayerFacts SlotState::facts(c10::Device device, at::ScalarType fallback_dtype) c
   return facts;
 }
 
-void SlotState::bind(std::unique_ptr<BoundKernel> kernel, LayerReport report, bool use_fallback, bool any_mode) {
+bool SlotState::trains() const {
+  const SlotBinding::Chosen chosen = chosen_.load(std::memory_order_relaxed);
+  if (chosen == SlotBinding::Chosen::by_module) return owner_->is_training();
+  return chosen == SlotBinding::Chosen::training;
+}
+
+void SlotState::bind(SlotBinding binding) {
   const std::lock_guard lock(mutex_);
-  report_ = std::move(report);
-  use_fallback_ = use_fallback;
-  any_mode_ = any_mode;
+  inference_report_ = std::move(binding.inference_report);
+  training_report_ = std::move(binding.training_report);
+  use_fallback_ = binding.use_fallback;
+  chosen_ = binding.chosen;
   failures_ = 0;
-  active_.store(kernel.get(), std::memory_order_release);
-  if (kernel != nullptr) kernels_.push_back(std::move(kernel));
+  inference_.store(binding.inference.get(), std::memory_order_release);
+  training_.store(binding.training.get(), std::memory_order_release);
+  keep(std::move(binding.inference));
+  keep(std::move(binding.training));
+  refresh_active();
+}
+
+void SlotState::keep(std::shared_ptr<const BoundKernel> kernel) {
+  if (kernel != nullptr && (kernels_.empty() || kernels_.back() != kernel)) kernels_.push_back(std::move(kernel));
+}
+
+void SlotState::refresh_active() {
+  const BoundKernel* kernel = inference_ != nullptr ? inference_.load() : training_.load();
+  // Without a fallback, a call has to fail where the kernel that was asked for is missing.
+  const bool refuses = !use_fallback_ && (inference_report_.state == LayerState::fallback || training_report_.state == LayerState::fallback);
+  active_.store(kernel != nullptr ? static_cast<const void*>(kernel) : refuses ? this : nullptr, std::memory_order_release);
 }
 
 LayerReport SlotState::report() const {
+  const bool training = trains();
   const std::lock_guard lock(mutex_);
-  return report_;
+  return training ? training_report_ : inference_report_;
 }
 
 bool SlotState::run(std::initializer_list<TensorArg> inputs, at::Tensor* outputs, size_t count) {
-  const auto* kernel = static_cast<const BoundKernel*>(active_.load(std::memory_order_acquire));
-  if (!any_mode_.load(std::memory_order_relaxed) && owner_->is_training()) return false;
+  const bool training = trains();
+  const BoundKernel* kernel = kernel_of(training).load(std::memory_order_acquire);
+  if (kernel == nullptr && !use_fallback_) throw_missing(training);
   while (kernel != nullptr) {
     switch (kernel->call(inputs, outputs, count)) {
       case BoundKernel::Outcome::done: return true;
       case BoundKernel::Outcome::unsupported: return false;
-      case BoundKernel::Outcome::stale: kernel = rebind(kernel); break;
+      case BoundKernel::Outcome::stale: kernel = rebind(kernel, training); break;
       case BoundKernel::Outcome::failed:
         if (!use_fallback_) {
           throw Error(ErrorCode::plugin, "kernel " + kernel->kernel().ref.str(), BoundKernel::failure(),
                       "set use_fallback = true to let the layer's own forward take over");
         }
-        count_failure(kernel);
+        count_failure(kernel, training);
         return false;
     }
   }
   return false;
 }
 
-const BoundKernel* SlotState::rebind(const BoundKernel* stale) {
+void SlotState::throw_missing(bool training) const {
   const std::lock_guard lock(mutex_);
-  const auto* current = static_cast<const BoundKernel*>(active_.load(std::memory_order_acquire));
-  if (current != stale) return current;  // another thread was faster
-  std::unique_ptr<BoundKernel> fresh;
-  try {
-    fresh = std::make_unique<BoundKernel>(stale->kernel(), facts(stale->facts().device, stale->facts().dtype));
-  } catch (const Error& error) {
-    report_.state = LayerState::fallback;
-    report_.reason = std::string("a weight changed, and then: ") + error.why();
-  }
-  active_.store(fresh.get(), std::memory_order_release);
-  if (fresh != nullptr) kernels_.push_back(std::move(fresh));
-  return static_cast<const BoundKernel*>(active_.load(std::memory_order_relaxed));
+  const LayerReport& report = training ? training_report_ : inference_report_;
+  if (report.state != LayerState::fallback) return;
+  throw Error(ErrorCode::unsupported, where(*this) + " in " + (training ? "training" : "inference"), report.reason,
+              "set use_fallback = true to let the layer's own forward take over");
 }
 
-void SlotState::count_failure(const BoundKernel* kernel) {
+const BoundKernel* SlotState::rebind(const BoundKernel* stale, bool training) {
+  const std::lock_guard lock(mutex_);
+  const BoundKernel* current = kernel_of(training).load(std::memory_order_acquire);
+  if (current != stale) return current;  // another thread was faster
+  std::shared_ptr<const BoundKernel> fresh;
+  std::string why;
+  try {
+    fresh = std::make_shared<const BoundKernel>(stale->kernel(), facts(stale->facts().device, stale->facts().dtype));
+  } catch (const Error& error) {
+    why = std::string("a weight changed, and then: ") + error.why();
+  }
+  for (bool mode : {false, true}) {  // it may serve both
+    if (kernel_of(mode).load(std::memory_order_relaxed) != stale) continue;
+    kernel_of(mode).store(fresh.get(), std::memory_order_release);
+    if (fresh != nullptr) continue;
+    report_of(mode).state = LayerState::fallback;
+    report_of(mode).reason = why;
+  }
+  keep(fresh);
+  refresh_active();
+  return fresh.get();
+}
+
+void SlotState::count_failure(const BoundKernel* kernel, bool training) {
   const int failures = ++failures_;
   const std::lock_guard lock(mutex_);
-  if (active_.load(std::memory_order_relaxed) != kernel) return;
-  report_.reason = "failed " + std::to_string(failures) + " × while running: " + BoundKernel::failure();
-  if (failures >= kFailuresUntilUnbound) {
-    report_.state = LayerState::fallback;
-    active_.store(nullptr, std::memory_order_release);
+  if (kernel_of(training).load(std::memory_order_relaxed) != kernel) return;
+  for (bool mode : {false, true}) {
+    if (kernel_of(mode).load(std::memory_order_relaxed) != kernel) continue;
+    report_of(mode).reason = "failed " + std::to_string(failures) + " × while running: " + BoundKernel::failure();
+    if (failures < kFailuresUntilUnbound) continue;
+    report_of(mode).state = LayerState::fallback;
+    kernel_of(mode).store(nullptr, std::memory_order_release);
   }
+  refresh_active();
 }
 
 }  // namespace graft

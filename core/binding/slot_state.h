@@ -14,6 +14,16 @@
 
 namespace graft {
 
+/// What a slot runs: a kernel for inference and one for training, either of which may be missing; often they are one.
+struct SlotBinding {
+  enum class Chosen { by_module, inference, training };  // by_module: is_training() decides, at each call
+
+  std::shared_ptr<const BoundKernel> inference, training;
+  LayerReport inference_report, training_report;
+  Chosen chosen = Chosen::by_module;
+  bool use_fallback = true;  // false: a call that cannot run its kernel is an Error, a missing kernel that was asked for too
+};
+
 class SlotState {
  public:
   SlotState(torch::nn::Module* owner, const ContractPlan& plan, KernelLayerOptions options);
@@ -27,32 +37,43 @@ class SlotState {
   /// meta device. Throws Error(not_found) for a weight that the module does not have.
   LayerFacts facts(c10::Device device, at::ScalarType fallback_dtype) const;
 
-  /// Puts a kernel in force (null: none) with its line of the report. `any_mode`: also while the module is training and
-  /// no gradient is needed. Safe while other threads call.
-  void bind(std::unique_ptr<BoundKernel> kernel, LayerReport report, bool use_fallback, bool any_mode);
+  /// Puts kernels in force. Safe while other threads call.
+  void bind(SlotBinding binding);
+
+  /// The line of the mode in force now.
   LayerReport report() const;
 
   /// The way of one call; false: the layer's own forward shall run.
   bool run(std::initializer_list<TensorArg> inputs, at::Tensor* outputs, size_t count);
 
+  /// Not null: a call comes here; null: the layer's own forward runs, whatever the mode.
   const std::atomic<const void*>& active() const { return active_; }
 
  private:
-  const BoundKernel* rebind(const BoundKernel* stale);
-  void count_failure(const BoundKernel* kernel);
+  bool trains() const;
+  std::atomic<const BoundKernel*>& kernel_of(bool training) { return training ? training_ : inference_; }
+  LayerReport& report_of(bool training) { return training ? training_report_ : inference_report_; }
+  void keep(std::shared_ptr<const BoundKernel> kernel);
+  void refresh_active();
+  const BoundKernel* rebind(const BoundKernel* stale, bool training);
+  void count_failure(const BoundKernel* kernel, bool training);
+  /// Throws the reason if a kernel was asked for, and could not be had.
+  void throw_missing(bool training) const;
 
   torch::nn::Module* owner_;
   const ContractPlan* plan_;
   KernelLayerOptions options_;
   std::vector<graft_value> attributes_;  // in the contract's order; strings point into options_
 
-  std::atomic<const void*> active_{nullptr};  // a BoundKernel
-  std::atomic<bool> use_fallback_{true}, any_mode_{false};
+  std::atomic<const void*> active_{nullptr};
+  std::atomic<const BoundKernel*> inference_{nullptr}, training_{nullptr};
+  std::atomic<SlotBinding::Chosen> chosen_{SlotBinding::Chosen::by_module};
+  std::atomic<bool> use_fallback_{true};
   std::atomic<int> failures_{0};
   mutable std::mutex mutex_;  // guards what follows; never held during a call of the kernel
-  LayerReport report_;
+  LayerReport inference_report_, training_report_;
   /// All kernels ever bound: another thread may still be in a call of one that was replaced.
-  std::vector<std::unique_ptr<BoundKernel>> kernels_;
+  std::vector<std::shared_ptr<const BoundKernel>> kernels_;
 };
 
 /// The slots that modules registered, by module: the binding layer's one registry. Thread-safe.

@@ -7,6 +7,7 @@
 
 #include "decoder.h"
 #include "graft/error.h"
+#include "graft/kernel_mapping.h"
 #include "graft/kernel_ref.h"
 
 namespace graft {
@@ -117,8 +118,9 @@ KernelConfig PreTrainedModel::default_config() const {
   std::set<std::string> names;
   for (const LayerReport& line : kernel_report().layers) names.insert(line.layer);
   KernelConfig config;
-  for (const auto& [layer, mapping] : KernelConfig::defaults().layers()) {
-    if (names.contains(layer)) config.add({layer, mapping});
+  const KernelConfig active = active_kernel_mapping();
+  for (const auto& [layer, mapping] : active.layers()) {
+    if (names.contains(layer)) config.add({layer, mapping}, {.use_local_kernel = true});
   }
   return config;
 }

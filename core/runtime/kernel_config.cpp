@@ -1,43 +1,11 @@
 #include "graft/kernel_config.h"
 
-#include <algorithm>
-#include <array>
-#include <string_view>
+#include <nlohmann/json.hpp>
 
 #include "graft/error.h"
 #include "graft/kernel_ref.h"
 
 namespace graft {
-namespace {
-
-/// "mps" is another name for "metal".
-std::string canonical_device(const std::string& device) {
-  constexpr std::array<std::string_view, 9> known = {"", "cpu", "cuda", "rocm", "metal", "xpu", "npu", "neuron", "tpu"};
-  const std::string name = device == "mps" ? "metal" : device;
-  if (std::find(known.begin(), known.end(), name) == known.end()) {
-    throw Error(ErrorCode::invalid_argument, "device '" + device + "' in a kernel mapping", "there is no such device",
-                "use cpu, cuda, rocm, metal (or mps), xpu, npu, neuron or tpu");
-  }
-  return name;
-}
-
-}  // namespace
-
-LayerMapping::LayerMapping(std::initializer_list<std::pair<const std::string, std::string>> by_device) {
-  for (const auto& [device, reference] : by_device) {
-    const std::string name = canonical_device(device);
-    if (!by_device_.emplace(name, reference).second) {
-      throw Error(ErrorCode::invalid_argument, "kernel mapping", "the device '" + name + "' is named twice");
-    }
-  }
-}
-
-const std::string* LayerMapping::find(const std::string& device) const {
-  const auto found = by_device_.find(canonical_device(device));
-  if (found != by_device_.end()) return &found->second;
-  const auto any = by_device_.find("");
-  return any != by_device_.end() ? &any->second : nullptr;
-}
 
 KernelConfig::KernelConfig(std::initializer_list<Pair> layers, KernelConfigOptions options) {
   for (const Pair& layer : layers) add(layer, options);
@@ -46,10 +14,10 @@ KernelConfig::KernelConfig(std::initializer_list<Pair> layers, KernelConfigOptio
 void KernelConfig::add(Pair layer, const KernelConfigOptions& options) {
   const std::string what = "kernel mapping of '" + layer.first + "'";
   if (layer.first.empty()) throw Error(ErrorCode::invalid_argument, "kernel mapping", "a layer's name is empty");
-  for (const auto& [device, reference] : layer.second.by_device()) {
-    if (reference.empty()) continue;
-    if (KernelRef::parse(reference).is_local() && !options.use_local_kernel) {
-      throw Error(ErrorCode::invalid_argument, what, "'" + reference + "' is a path, and local kernels are off",
+  for (const LayerMapping::Line& line : layer.second.lines()) {
+    if (line.reference.empty()) continue;
+    if (KernelRef::parse(line.reference).is_local() && !options.use_local_kernel) {
+      throw Error(ErrorCode::invalid_argument, what, "'" + line.reference + "' is a path, and local kernels are off",
                   "give KernelConfig {.use_local_kernel = true}");
     }
   }
@@ -65,7 +33,14 @@ const LayerMapping* KernelConfig::find(const std::string& layer) const {
 
 KernelConfig KernelConfig::with(const KernelConfig& other) const {
   KernelConfig merged = *this;
-  for (const auto& [layer, mapping] : other.layers_) merged.layers_.insert_or_assign(layer, mapping);
+  for (const auto& [layer, mapping] : other.layers_) {
+    const auto mine = merged.layers_.find(layer);
+    if (mine == merged.layers_.end()) {
+      merged.layers_.emplace(layer, mapping);
+    } else {
+      mine->second = mine->second.with(mapping);
+    }
+  }
   return merged;
 }
 
@@ -80,6 +55,20 @@ const KernelConfig& KernelConfig::defaults() {
       {"attention", "graft-kernels/attention:Attention"},
   });
   return config;
+}
+
+std::string KernelConfig::json() const {
+  nlohmann::ordered_json object = nlohmann::ordered_json::object();
+  for (const auto& [layer, mapping] : layers_) {
+    nlohmann::ordered_json& list = object[layer] = nlohmann::ordered_json::array();
+    for (const LayerMapping::Line& line : mapping.lines()) {
+      list.push_back({{"device", line.device.kind.empty() ? "*" : line.device.kind}});
+      if (line.device.capability) list.back()["capability"] = {line.device.capability->min, line.device.capability->max};
+      list.back()["mode"] = name(line.mode);
+      list.back()["kernel"] = line.reference;
+    }
+  }
+  return object.dump(2);
 }
 
 }  // namespace graft

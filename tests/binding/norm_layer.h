@@ -15,7 +15,9 @@ namespace graft::test {
 
 struct NormLayer : torch::nn::Module {
   explicit NormLayer(int64_t size = 8, at::TensorOptions weights = at::kFloat)
-      : weight(register_parameter("weight", at::ones({size}, weights) * 2, /*requires_grad=*/false)) {}
+      : weight(register_parameter("weight", at::ones({size}, weights) * 2, /*requires_grad=*/false)) {
+    eval();
+  }
 
   at::Tensor forward(const at::Tensor& x) const {
     return slot({x}, [&] {
@@ -36,7 +38,6 @@ inline KernelConfig fixture_config(const std::string& name, const std::string& e
 }
 
 inline LayerReport bind_fixture(NormLayer& layer, const std::string& name, bool use_fallback = true) {
-  layer.eval();
   return kernelize(layer, {.kernel_config = fixture_config(name), .use_fallback = use_fallback}).layers.at(0);
 }
 

@@ -91,7 +91,7 @@ INSTANTIATE_TEST_SUITE_P(
                     Case{"lock", "lock 'kernels-community/told@>=2,<3' --dir PROJECT"}, Case{"lock_kept", "lock --dir PROJECT"},
                     Case{"lock_check", "lock --check --dir PROJECT"}, Case{"lock_json", "lock --json --dir PROJECT"}, Case{"lock_nothing", "lock --dir HUB"},
                     Case{"download", "download graft-kernels/norm"}, Case{"download_locked", "download --locked --dir PROJECT"},
-                    Case{"download_json", "download graft-kernels/norm --json"}, Case{"ls", "ls"}, Case{"rm_nothing", "rm graft-kernels/norm --yes"},
+                    Case{"download_json", "download graft-kernels/norm --json"}, Case{"ls", "ls"}, Case{"ls_default_mapping", "ls --default-mapping"}, Case{"rm_nothing", "rm graft-kernels/norm --yes"},
                     Case{"gc_nothing", "gc --max-size 1GB"}, Case{"verify", "verify graft-kernels/norm"}, Case{"verify_stranger", "verify stranger/norm"},
                     Case{"quarantine", "quarantine"}, Case{"sign_nothing", "sign"}, Case{"trust_accept", "trust accept graft-kernels/norm"},
                     Case{"policy_check", "policy check PROJECT/gpu.json"}, Case{"no_lock", "info graft-kernels/norm@9"}, Case{"pack", "pack PROJECT/told --hub PROJECT/hub --repo me/told --tag v1.0.0"},

@@ -3,6 +3,7 @@
 
 #include "cached.h"
 #include "command.h"
+#include "graft/kernel_config.h"
 #include "graft/runtime.h"
 #include "graft/version.h"
 #include "quantities.h"
@@ -158,6 +159,19 @@ int list(const CacheOptions& options, bool json) {
   return kDone;
 }
 
+int list_default_mapping(bool json) {
+  const KernelConfig& config = KernelConfig::defaults();
+  if (json) {
+    fmt::print("{}\n", config.json());
+    return kDone;
+  }
+  for (const auto& [layer, mapping] : config.layers())
+    for (const LayerMapping::Line& each : mapping.lines())
+      fmt::print("{:<16} {:<12} {:<10} {}\n", layer, each.device.kind.empty() ? "all devices" : each.device.kind,
+                 each.mode == Mode::Fallback ? "all modes" : name(each.mode), each.reference);
+  return kDone;
+}
+
 }  // namespace
 
 void add_ls(CLI::App& app, CommandLine& line) {
@@ -169,9 +183,12 @@ void add_ls(CLI::App& app, CommandLine& line) {
       "\nLoaded by: processes of this user that share its state folder (GRAFT_STATE_DIR), and those whose\n"
       "mapped files this user may look at. Last use is the newest access time of a commit's blobs.");
   auto options = std::make_shared<CacheOptions>();
+  auto mapping = std::make_shared<bool>(false);
   add_cache_options(*command, *options);
-  command->callback(
-      [&line, options] { line.action = [&line, options] { return list(*options, line.json); }; });
+  command->add_flag("--default-mapping", *mapping, "which kernel use_kernels = true binds onto which layer, instead");
+  command->callback([&line, options, mapping] {
+    line.action = [&line, options, mapping] { return *mapping ? list_default_mapping(line.json) : list(*options, line.json); };
+  });
 }
 
 }  // namespace graft

@@ -9,6 +9,7 @@
 #include "graft/bind_report.h"
 #include "graft/error.h"
 #include "graft/kernel_config.h"
+#include "graft/kernel_mapping.h"
 #include "graft/kernel_slot.h"
 #include "graft/kernelize.h"
 #include "graft/mode.h"

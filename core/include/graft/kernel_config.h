@@ -3,28 +3,79 @@
 
 #include <initializer_list>
 #include <map>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
+#include <vector>
+
+#include "graft/mode.h"
 
 namespace graft {
 
-/// What one layer name is mapped to: a reference for all devices, or one for each device. "" disables the layer.
-///   "kernels-community/liger_kernels:LigerRMSNorm"
-///   {{"cuda", "kernels-community/liger_kernels:LigerRMSNorm"}, {"cpu", "graft-kernels/norm:RMSNorm"}}
-class LayerMapping {
+/// Compute capabilities as major * 10 + minor, both ends included: {75, 89} is 7.5 to 8.9.
+struct CapabilityRange {
+  int min = 0;
+  int max = 0;
+  bool operator==(const CapabilityRange&) const = default;
+};
+
+/// A device that a mapping names: "cpu", "cuda", "rocm", "metal" (or "mps"), "xpu", "npu", "neuron" or "tpu"; of cuda and rocm
+/// perhaps those of some capabilities alone. "": all devices.
+struct MappedDevice {
+  MappedDevice(const char* kind) : MappedDevice(std::string(kind)) {}
+  MappedDevice(std::string kind) : kind(std::move(kind)) {}
+  MappedDevice(std::string kind, CapabilityRange capability) : kind(std::move(kind)), capability(capability) {}
+
+  std::string kind;
+  std::optional<CapabilityRange> capability = {};
+};
+
+/// References by mode; one without a mode is Mode::Fallback's, for every mode that has none of its own.
+class ModeMapping {
  public:
-  LayerMapping(const char* reference) : by_device_{{"", reference}} {}
-  LayerMapping(std::string reference) : by_device_{{"", std::move(reference)}} {}
-  LayerMapping(std::initializer_list<std::pair<const std::string, std::string>> by_device);
+  ModeMapping(const char* reference) : by_mode_{{Mode::Fallback, reference}} {}
+  ModeMapping(std::string reference) : by_mode_{{Mode::Fallback, std::move(reference)}} {}
+  ModeMapping(std::initializer_list<std::pair<const Mode, std::string>> by_mode) : by_mode_(by_mode.begin(), by_mode.end()) {}
 
-  /// The reference for a device ("cpu", "cuda", "rocm", "metal" or "mps", "xpu", "npu", …); null if there is none.
-  const std::string* find(const std::string& device) const;
-
-  /// (device, reference) pairs; the device "" stands for all.
-  const std::map<std::string, std::string>& by_device() const { return by_device_; }
+  const std::vector<std::pair<Mode, std::string>>& by_mode() const { return by_mode_; }
 
  private:
-  std::map<std::string, std::string> by_device_;
+  std::vector<std::pair<Mode, std::string>> by_mode_;
+};
+
+/// What one layer name is mapped to; the reference "" disables the layer.
+///   "kernels-community/liger_kernels:LigerRMSNorm"
+///   {{"cuda", "kernels-community/liger_kernels:LigerRMSNorm"}, {"cpu", "graft-kernels/norm:RMSNorm"}}
+///   {{"cuda", {{Mode::Inference, "org/fast:Norm"}, {Mode::Training, "org/exact:Norm"}}}}
+///   {{{"cuda", {75, 89}}, "org/turing:Norm"}, {{"cuda", {90, 90}}, "org/hopper:Norm"}, {"cuda", "org/any:Norm"}}
+class LayerMapping {
+ public:
+  struct Line {
+    MappedDevice device;
+    Mode mode;
+    std::string reference;
+  };
+
+  LayerMapping(const char* reference) : lines_{{"", Mode::Fallback, reference}} {}
+  LayerMapping(std::string reference) : lines_{{"", Mode::Fallback, std::move(reference)}} {}
+  /// Throws Error(invalid_argument) for a device or mode that is none, or one that comes twice.
+  LayerMapping(std::initializer_list<std::pair<const MappedDevice, ModeMapping>> by_device);
+
+  /// The reference for a device ("cuda") of some capability (90; 0: it has none) and a mode; null if there is none. Lines of
+  /// the device come before those of all devices, and of those that hold the capability the smallest interval's. Then the
+  /// first of these modes that has a line: Inference → Inference|TorchCompile → Training → Training|TorchCompile → Fallback;
+  /// Training → Training|TorchCompile → Fallback; with TorchCompile those with it alone, then Fallback. Source: HF kernels.
+  const std::string* find(const std::string& device, int capability = 0, Mode mode = Mode::Inference) const;
+
+  /// This mapping with `other`'s lines over it: the same device, interval and mode is replaced, the rest stays; one for all
+  /// devices replaces everything.
+  LayerMapping with(const LayerMapping& other) const;
+
+  const std::vector<Line>& lines() const { return lines_; }
+
+ private:
+  std::vector<Line> lines_;
 };
 
 struct KernelConfigOptions {
@@ -49,14 +100,20 @@ class KernelConfig {
   /// Maps one more layer; throws as the constructor does.
   void add(Pair layer, const KernelConfigOptions& options = {});
 
-  /// This config, with `other`'s layers put over it.
+  /// This config, with `other`'s layers put over it, see LayerMapping::with.
   KernelConfig with(const KernelConfig& other) const;
 
   /// What `use_kernels = true` binds by default: first-party kernels from graft-kernels/.
   static const KernelConfig& defaults();
 
+  /// {layer: [{device, capability: [min, max], mode, kernel}]}; all devices are "*".
+  std::string json() const;
+
  private:
   std::map<std::string, LayerMapping> layers_;
 };
+
+/// "metal" of "mps". Throws Error(invalid_argument) for a name that no mapping may have; "" is one.
+std::string mapping_device(const std::string& name);
 
 }  // namespace graft

@@ -17,9 +17,9 @@ class Module;
 namespace graft {
 
 struct KernelizeOptions {
-  /// None given: is_training() decides, at each call.
+  /// None given: is_training() decides, at each call: train() and eval() switch between the kernels for either mode.
   std::optional<Mode> mode = std::nullopt;
-  /// None given: KernelConfig::defaults().
+  /// None given: the mapping in force, see kernel_mapping.h.
   std::optional<KernelConfig> kernel_config = std::nullopt;
   /// Admits publishers that the trust policy does not name. Digest and signature checks stay on.
   bool allow_all_kernels = false;
