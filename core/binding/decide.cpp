@@ -1,5 +1,6 @@
 #include "decide.h"
 
+#include <ATen/Context.h>
 #include <torch/nn/module.h>
 
 #include <algorithm>
@@ -58,6 +59,13 @@ void check_mode(const Kernel& kernel, Mode mode) {
     throw Error(ErrorCode::unsupported, what, "it has no backward, so training runs the layer's own forward",
                 "map one that has to Mode::Training");
   }
+}
+
+void check_determinism(const Kernel& kernel) {
+  if (!at::globalContext().deterministicAlgorithms() || (kernel.entry->flags & GRAFT_ENTRY_DETERMINISTIC) != 0) return;
+  throw Error(ErrorCode::unsupported, "kernel " + kernel.ref.str(),
+              "deterministic algorithms are asked for (at::globalContext().setDeterministicAlgorithms), and it does not say that it is one",
+              "map another kernel, or allow others");
 }
 
 /// Of CUDA device 1, "9.0" is 90; 0: unknown, or another device.
@@ -134,6 +142,7 @@ Decision Decider::with_kernel(const Layer& layer, const std::string& reference, 
     const bool same = other != nullptr && other->kernel != nullptr && other->report.reference == reference;
     LayerFacts facts = layer.slot->facts(device_, dtype_);
     check_mode(found, mode);
+    check_determinism(found);
     if (same) {
       decision.kernel = other->kernel;
     } else if (make_ == Make::kernels) {

@@ -1,4 +1,5 @@
 // Every kind of failure leaves the layer its own forward, and the report says why.
+#include <ATen/Context.h>
 #include <gtest/gtest.h>
 
 #include "graft/error.h"
@@ -141,6 +142,18 @@ TEST(Kernelize, TrainingFallsBackWithTheReason) {
       kernelize(layer, {.mode = Mode::Training, .kernel_config = fixture_config("good")});
   EXPECT_EQ(report.layers[0].state, LayerState::fallback);
   EXPECT_NE(report.layers[0].reason.find("no backward"), std::string::npos) << report.layers[0].reason;
+}
+
+TEST(Kernelize, TakesDeterministicKernelsAloneWhereTheyAreAskedFor) {
+  NormLayer layer;
+  at::globalContext().setDeterministicAlgorithms(true, /*warn_only=*/false);
+  const BindReport good = kernelize(layer, {.kernel_config = fixture_config("good")});
+  const BindReport other = kernelize(layer, {.kernel_config = fixture_config("not_deterministic")});
+  at::globalContext().setDeterministicAlgorithms(false, /*warn_only=*/false);
+  EXPECT_EQ(good.layers[0].state, LayerState::bound);
+  EXPECT_EQ(other.layers[0].state, LayerState::fallback);
+  EXPECT_NE(other.layers[0].reason.find("deterministic"), std::string::npos) << other.layers[0].reason;
+  EXPECT_EQ(kernelize(layer, {.kernel_config = fixture_config("not_deterministic")}).layers[0].state, LayerState::bound);
 }
 
 TEST(Kernelize, AnUnknownLayerWarnsWithANearName) {

@@ -50,6 +50,10 @@ TEST(SeedExamples, MappingForms) {
                                         {"xpu", "kernels-community/xpu-kernels:XpuRMSNorm"}}}});
   KernelConfig local({{"RMSNorm", "/path/to/liger_kernels:LigerRMSNorm"}}, {.use_local_kernel = true});
   KernelConfig disabled({{"RMSNorm", ""}});
+  KernelConfig by_mode({{"RMSNorm", {{"cuda", {{Mode::Inference, "org/fast:Norm"}, {Mode::Training, "org/exact:Norm"}}}}}});
+  KernelConfig by_capability({{"RMSNorm", {{{"cuda", {75, 89}}, "org/turing:Norm"}, {{"cuda", {90, 90}}, "org/hopper:Norm"}}}});
+  EXPECT_EQ(*by_mode.find("RMSNorm")->find("cuda", 90, Mode::Training), "org/exact:Norm");
+  EXPECT_EQ(*by_capability.find("RMSNorm")->find("cuda", 90), "org/hopper:Norm");
   EXPECT_EQ(*kernel_config.find("RMSNorm")->find("cpu"), "kernels-community/liger_kernels:LigerRMSNorm");
   EXPECT_EQ(*per_device.find("RMSNorm")->find("rocm"), "kernels-community/rocm-kernels:RocmRMSNorm");
   EXPECT_EQ(per_device.find("RMSNorm")->find("cpu"), nullptr);
