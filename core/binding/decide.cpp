@@ -10,6 +10,7 @@
 #include "graft/host_platform.h"
 #include "graft/kernel_mapping.h"
 #include "graft/runtime.h"
+#include "self_check.h"
 
 namespace graft {
 namespace {
@@ -68,6 +69,13 @@ void check_determinism(const Kernel& kernel) {
               "map another kernel, or allow others");
 }
 
+/// A policy that does not parse stops every kernel by itself, with its reason.
+bool wants_self_check() try {
+  return Runtime::shared().policy().self_check;
+} catch (const Error&) {
+  return true;
+}
+
 /// Of CUDA device 1, "9.0" is 90; 0: unknown, or another device.
 int capability_of(c10::Device device) {
   if (!device.is_cuda()) return 0;
@@ -116,6 +124,7 @@ Decider::Decider(const torch::nn::Module& module, const KernelizeOptions& option
   capability_ = capability_of(device_);
   mapping_off_ = why_off();
   if (options.policy) policy_ = std::make_shared<Policy>(*options.policy);
+  self_check_ = policy_ ? policy_->self_check : wants_self_check();
 }
 
 Decision Decider::decide(const Layer& layer, Mode mode, const Decision* other) {
@@ -143,6 +152,7 @@ Decision Decider::with_kernel(const Layer& layer, const std::string& reference, 
     LayerFacts facts = layer.slot->facts(device_, dtype_);
     check_mode(found, mode);
     check_determinism(found);
+    check_results(found, reference, layer.slot->plan().contract(), facts);
     if (same) {
       decision.kernel = other->kernel;
     } else if (make_ == Make::kernels) {
@@ -159,6 +169,17 @@ Decision Decider::with_kernel(const Layer& layer, const std::string& reference, 
     decision.refused = std::current_exception();
   }
   return decision;
+}
+
+/// A kernel that does not fit the layer at all is told so by binding it.
+void Decider::check_results(const Kernel& found, const std::string& reference, const graft_contract& contract, const LayerFacts& facts) {
+  if (!self_check_ || !fulfils(*found.entry, contract.name)) return;
+  const std::string key = reference + " " + contract.name + " " + std::to_string(int(facts.dtype));
+  auto known = complaints_.find(key);
+  if (known == complaints_.end()) known = complaints_.emplace(key, self_check(found, contract, facts.device, facts.dtype)).first;
+  if (known->second.empty()) return;
+  throw Error(ErrorCode::plugin, "kernel " + found.ref.str(), known->second,
+              "report it to the kernel's author: graft bench " + found.ref.str() + " shows it; \"self_check\": false in the policy binds it all the same");
 }
 
 Kernel Decider::kernel(const std::string& reference) {

@@ -43,6 +43,7 @@ class Decider {
  private:
   Decision with_kernel(const Layer& layer, const std::string& reference, Mode mode, const Decision* other);
   Kernel kernel(const std::string& reference);
+  void check_results(const Kernel& found, const std::string& reference, const graft_contract& contract, const LayerFacts& facts);
 
   const KernelizeOptions& options_;
   KernelConfig config_;
@@ -55,6 +56,8 @@ class Decider {
   // By reference, each asked for once: what failed for one layer fails for all of them.
   std::map<std::string, Kernel> loaded_;
   std::map<std::string, Error> failed_;
+  bool self_check_ = true;
+  std::map<std::string, std::string> complaints_;  // of the self-check, by reference, contract and dtype
 };
 
 }  // namespace graft

@@ -18,7 +18,7 @@ constexpr std::size_t kMaxBytes = 4 << 20;
 constexpr const char* kFirstPartyKey = "graft-kernels";
 
 const std::set<std::string> kFields = {"$schema",       "version",           "trusted_publishers", "keys",
-                                       "deny",          "require_signature", "probe",      "local_kernels",
+                                       "deny",          "require_signature", "probe",      "self_check", "local_kernels",
                                        "allow_all_kernels", "remember_versions"};
 
 void check_fields(const Fields& fields, const std::set<std::string>& known) {
@@ -161,6 +161,7 @@ Policy Policy::parse(std::string_view text, const std::string& source, Policy po
   policy.local_kernels = root.boolean("local_kernels", policy.local_kernels);
   policy.allow_all_kernels = root.boolean("allow_all_kernels", policy.allow_all_kernels);
   policy.probe = root.boolean("probe", policy.probe);
+  policy.self_check = root.boolean("self_check", policy.self_check);
   policy.remember_versions = root.boolean("remember_versions", policy.remember_versions);
   check_signers(policy, root);
   policy.sources.push_back(source);
@@ -179,6 +180,7 @@ std::string Policy::json() const {
                                  {"local_kernels", local_kernels},
                                  {"allow_all_kernels", allow_all_kernels},
                                  {"probe", probe},
+                                 {"self_check", self_check},
                                  {"remember_versions", remember_versions}};
   auto put = [](nlohmann::ordered_json& object, const char* name, const std::string& text) {
     if (!text.empty()) object[name] = text;

@@ -51,6 +51,7 @@ struct Policy {
   bool local_kernels = true;             // whether a path may be loaded at all
   bool allow_all_kernels = false;        // admits publishers that are not named; never a wrong digest or signature
   bool probe = true;                     // the first load of a digest on this machine happens in graft-probe
+  bool self_check = true;                // a kernel whose results differ from its layer's own is not bound
   bool remember_versions = true;         // an older version than one seen, or a tag with other bytes, is refused
   std::vector<std::string> sources;      // the files that made it, in order; the defaults go without saying
 

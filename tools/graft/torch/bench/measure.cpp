@@ -42,11 +42,14 @@ class Model : public torch::nn::Module {
 /// Throws Error(unsupported) if it was not bound.
 void bind(Model& model, const Subject& subject, const BenchOptions& options) {
   const std::string layer(subject.kind->contract.substr(0, subject.kind->contract.find('/')));
+  Policy policy = Policy::load();
+  policy.self_check = false;  // a wrong kernel is to be measured, and shown as such
   const BindReport report = kernelize(
       model, {.mode = Mode::Inference,
               .kernel_config = KernelConfig({{layer, subject.reference}}, {.use_local_kernel = true}),
               .allow_all_kernels = options.allow_all_kernels,
-              .use_fallback = false});
+              .use_fallback = false,
+              .policy = policy});
   const LayerReport& first = report.layers.at(0);
   if (first.state != LayerState::bound)
     throw Error(ErrorCode::unsupported, "kernel " + subject.reference, first.reason);
@@ -79,7 +82,12 @@ Case measure(const Subject& subject, const Sizes& shape, at::ScalarType dtype, c
   found.contract = kind.contract;
   found.shape = to_text(shape);
   found.dtype = dtype_name(to_graft(dtype));
-  found.tolerance = tolerance_of(contract, to_graft(dtype));
+  const auto tolerance = tolerance_of(contract, to_graft(dtype));
+  if (!tolerance) {
+    throw Error(ErrorCode::unsupported, "contract " + std::string(contract.name),
+                "states no tolerance for " + dtype_name(to_graft(dtype)), "choose another --dtype");
+  }
+  found.tolerance = *tolerance;
 
   Draw draw(dtype, machine.device);
   LayerData data = kind.data(shape, draw);

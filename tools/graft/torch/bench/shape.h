@@ -8,6 +8,8 @@
 
 namespace graft::bench {
 
+using reference::Sizes;
+
 /// Throws Error(invalid_argument) for anything but positive numbers with x between them.
 Sizes parse_shape(const std::string& text);
 

@@ -9,6 +9,8 @@
 
 namespace graft::bench {
 
+using namespace reference;  // the layers and the measure of their results
+
 /// Microseconds of one call. A sample is the mean of a batch of calls that lasts about a millisecond.
 struct Spread {
   double median = 0;

@@ -4,9 +4,8 @@
 #include <limits>
 
 #include "graft/dtype.h"
-#include "graft/error.h"
 
-namespace graft::bench {
+namespace graft::reference {
 namespace {
 
 /// The larger one; NaN if one of them is.
@@ -16,13 +15,12 @@ double larger(double a, double b) {
 
 }  // namespace
 
-Tolerance tolerance_of(const graft_contract& contract, const graft_dtype& dtype) {
+std::optional<Tolerance> tolerance_of(const graft_contract& contract, const graft_dtype& dtype) {
   for (uint32_t i = 0; i < contract.tolerance_count; ++i) {
     const graft_tolerance& stated = contract.tolerances[i];
-    if (same_dtype(stated.dtype, dtype)) return {stated.rtol, stated.atol};
+    if (same_dtype(stated.dtype, dtype)) return Tolerance{stated.rtol, stated.atol};
   }
-  throw Error(ErrorCode::unsupported, "contract " + std::string(contract.name),
-              "states no tolerance for " + dtype_name(dtype), "choose another --dtype");
+  return std::nullopt;
 }
 
 Deviation deviation(const Outputs& results, const Outputs& reference, const Tolerance& tolerance) {
@@ -45,4 +43,4 @@ Deviation larger(const Deviation& a, const Deviation& b) {
   return {larger(a.largest, b.largest), larger(a.share, b.share)};
 }
 
-}  // namespace graft::bench
+}  // namespace graft::reference

@@ -1,17 +1,19 @@
 // How far results are from a reference, and whether that is as near as a contract asks.
 #pragma once
 
+#include <optional>
+
 #include "graft/contract.h"
 #include "layer.h"
 
-namespace graft::bench {
+namespace graft::reference {
 
 struct Tolerance {
   double rtol = 0, atol = 0;
 };
 
-/// The contract's for inputs of this dtype. Throws Error(unsupported) if it states none.
-Tolerance tolerance_of(const graft_contract& contract, const graft_dtype& dtype);
+/// The contract's for inputs of this dtype; nothing if it states none.
+std::optional<Tolerance> tolerance_of(const graft_contract& contract, const graft_dtype& dtype);
 
 struct Deviation {
   double largest = 0;  // |result - reference|; NaN if a result is not a number
@@ -25,4 +27,4 @@ Deviation deviation(const Outputs& results, const Outputs& reference, const Tole
 /// The larger of each.
 Deviation larger(const Deviation& a, const Deviation& b);
 
-}  // namespace graft::bench
+}  // namespace graft::reference

@@ -9,7 +9,7 @@
 
 #include "graft/error.h"
 
-namespace graft::bench {
+namespace graft::reference {
 
 Draw::Draw(at::ScalarType dtype, c10::Device device)
     : dtype_(dtype), device_(device), generator_(at::detail::createCPUGenerator(/*seed=*/1)) {}
@@ -35,4 +35,4 @@ at::Tensor Draw::indices(int64_t count, int64_t end) {
   return at::randint(end, {count}, generator_, at::kLong).to(device_);
 }
 
-}  // namespace graft::bench
+}  // namespace graft::reference

@@ -6,7 +6,7 @@
 
 #include <vector>
 
-namespace graft::bench {
+namespace graft::reference {
 
 using Sizes = std::vector<int64_t>;
 
@@ -28,4 +28,4 @@ class Draw {
   double bytes_ = 0;  // drawn so far, with what a case makes of them
 };
 
-}  // namespace graft::bench
+}  // namespace graft::reference

@@ -7,7 +7,7 @@
 
 #include "layer.h"
 
-namespace graft::bench {
+namespace graft::reference {
 namespace {
 
 class LinearLayer final : public Layer {
@@ -71,12 +71,14 @@ const std::vector<Sizes> kLinearGrid = {{1, 576, 576},   {1, 576, 1536},  {16, 5
                                         {1, 576, 49152}, {1, 4096, 4096}, {16, 4096, 4096}};
 const std::vector<Sizes> kMLPGrid = {{1, 576, 1536}, {16, 576, 1536}, {512, 576, 1536}, {1, 2048, 8192}};
 
+const std::vector<Sizes> kSmall = {{3, 41, 27}, {4, 128, 192}};
+
 }  // namespace
 
 std::vector<LayerKind> linear_layers() {
-  return {{"Linear/1", kLinearGrid, linear_data, make_layer<LinearLayer>},
-          {"SwiGLUMLP/1", kMLPGrid, mlp_data, make_layer<GatedMLPLayer</*kSilu=*/true>>},
-          {"GeGLUMLP/1", kMLPGrid, mlp_data, make_layer<GatedMLPLayer</*kSilu=*/false>>}};
+  return {{"Linear/1", kLinearGrid, kSmall, linear_data, make_layer<LinearLayer>},
+          {"SwiGLUMLP/1", kMLPGrid, kSmall, mlp_data, make_layer<GatedMLPLayer</*kSilu=*/true>>},
+          {"GeGLUMLP/1", kMLPGrid, kSmall, mlp_data, make_layer<GatedMLPLayer</*kSilu=*/false>>}};
 }
 
-}  // namespace graft::bench
+}  // namespace graft::reference

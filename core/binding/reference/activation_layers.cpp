@@ -5,7 +5,7 @@
 
 #include "layer.h"
 
-namespace graft::bench {
+namespace graft::reference {
 namespace {
 
 enum class Activation { silu, gelu };
@@ -57,13 +57,15 @@ LayerData activation_data(const Sizes& shape, Draw& draw) {
 
 const std::vector<Sizes> kGrid = {{1, 1536}, {512, 1536}, {1, 11008}, {512, 11008}};
 
+const std::vector<Sizes> kSmall = {{3, 41}, {4, 128}};
+
 }  // namespace
 
 std::vector<LayerKind> activation_layers() {
-  return {{"SiLU/1", kGrid, activation_data<1>, make_layer<ActivationLayer<Activation::silu>>},
-          {"GELU/1", kGrid, activation_data<1>, make_layer<ActivationLayer<Activation::gelu>>},
-          {"SiluAndMul/1", kGrid, activation_data<2>, make_layer<ActivationAndMulLayer<Activation::silu>>},
-          {"GeluAndMul/1", kGrid, activation_data<2>, make_layer<ActivationAndMulLayer<Activation::gelu>>}};
+  return {{"SiLU/1", kGrid, kSmall, activation_data<1>, make_layer<ActivationLayer<Activation::silu>>},
+          {"GELU/1", kGrid, kSmall, activation_data<1>, make_layer<ActivationLayer<Activation::gelu>>},
+          {"SiluAndMul/1", kGrid, kSmall, activation_data<2>, make_layer<ActivationAndMulLayer<Activation::silu>>},
+          {"GeluAndMul/1", kGrid, kSmall, activation_data<2>, make_layer<ActivationAndMulLayer<Activation::gelu>>}};
 }
 
-}  // namespace graft::bench
+}  // namespace graft::reference

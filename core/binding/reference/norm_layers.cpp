@@ -3,7 +3,7 @@
 
 #include "layer.h"
 
-namespace graft::bench {
+namespace graft::reference {
 namespace {
 
 constexpr double kEps = 1e-5;
@@ -58,11 +58,13 @@ LayerData norm_data(const Sizes& shape, Draw& draw) {
 // Hidden sizes of SmolLM2-135M and of models with 7 to 8 billion weights; one token, a few, and a prompt.
 const std::vector<Sizes> kGrid = {{1, 576}, {16, 576}, {512, 576}, {1, 4096}, {16, 4096}, {512, 4096}};
 
+const std::vector<Sizes> kSmall = {{3, 41}, {4, 128}};
+
 }  // namespace
 
 std::vector<LayerKind> norm_layers() {
-  return {{"RMSNorm/1", kGrid, norm_data<1>, make_layer<RMSNormLayer>},
-          {"AddRMSNorm/1", kGrid, norm_data<2>, make_layer<AddRMSNormLayer>}};
+  return {{"RMSNorm/1", kGrid, kSmall, norm_data<1>, make_layer<RMSNormLayer>},
+          {"AddRMSNorm/1", kGrid, kSmall, norm_data<2>, make_layer<AddRMSNormLayer>}};
 }
 
-}  // namespace graft::bench
+}  // namespace graft::reference

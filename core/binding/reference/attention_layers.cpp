@@ -6,7 +6,7 @@
 #include "layer.h"
 #include "layers.h"  // of core/models
 
-namespace graft::bench {
+namespace graft::reference {
 namespace {
 
 class RotaryLayer final : public Layer {
@@ -83,8 +83,8 @@ const std::vector<Sizes> kAttentionGrid = {
 }  // namespace
 
 std::vector<LayerKind> attention_layers() {
-  return {{"rotary_pos_emb/1", kRotaryGrid, rotary_data, make_layer<RotaryLayer>, rotary_complaint},
-          {"attention/1", kAttentionGrid, attention_data, make_layer<AttentionLayer>, attention_complaint}};
+  return {{"rotary_pos_emb/1", kRotaryGrid, {{5, 4, 2, 10}, {8, 4, 2, 64}}, rotary_data, make_layer<RotaryLayer>, rotary_complaint},
+          {"attention/1", kAttentionGrid, {{5, 9, 4, 2, 10}, {8, 16, 4, 2, 64}}, attention_data, make_layer<AttentionLayer>, attention_complaint}};
 }
 
-}  // namespace graft::bench
+}  // namespace graft::reference

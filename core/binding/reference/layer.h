@@ -1,4 +1,4 @@
-// Layers to time: one for each contract, with the forward that a user's own layer has in plain LibTorch.
+// Reference layers: one for each standard contract, with the forward that a user's own layer has in plain LibTorch.
 #pragma once
 
 #include <torch/nn/module.h>
@@ -12,7 +12,7 @@
 #include "draw.h"
 #include "graft/kernel_slot.h"
 
-namespace graft::bench {
+namespace graft::reference {
 
 /// What one layer computes with, in the order of its contract's arguments.
 struct LayerData {
@@ -40,10 +40,11 @@ class Layer : public torch::nn::Module {
   mutable int own_calls_ = 0;
 };
 
-/// A contract that can be timed.
+/// A contract with a layer of its own here.
 struct LayerKind {
   std::string_view contract;  // "RMSNorm/1"
-  std::vector<Sizes> grid;    // shapes of the form that bench_options.h gives for the contract
+  std::vector<Sizes> grid;    // to time; of the form that bench_options.h gives for the contract
+  std::vector<Sizes> small;   // to look at results alone: one with odd sizes, one with round ones
   LayerData (*data)(const Sizes& shape, Draw& draw);
   std::shared_ptr<Layer> (*make)(const LayerData& data);
   /// What a shape must fulfil beside being positive; "" if it does.
@@ -66,4 +67,4 @@ std::vector<LayerKind> linear_layers();
 std::vector<LayerKind> attention_layers();
 std::vector<LayerKind> loss_layers();
 
-}  // namespace graft::bench
+}  // namespace graft::reference

@@ -1,6 +1,6 @@
 #include "layer.h"
 
-namespace graft::bench {
+namespace graft::reference {
 
 int64_t LayerData::bytes() const {
   int64_t sum = 0;
@@ -41,4 +41,4 @@ const LayerKind* find_layer_kind(std::string_view contract) {
   return nullptr;
 }
 
-}  // namespace graft::bench
+}  // namespace graft::reference

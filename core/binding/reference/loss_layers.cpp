@@ -6,7 +6,7 @@
 
 #include "layer.h"
 
-namespace graft::bench {
+namespace graft::reference {
 namespace {
 
 class ForCausalLMLossLayer final : public Layer {
@@ -43,8 +43,9 @@ LayerData loss_data(const Sizes& shape, Draw& draw) {
 std::vector<LayerKind> loss_layers() {
   return {{"ForCausalLMLoss/1",
            {{16, 576, 49152}, {128, 576, 49152}},
+           {{5, 41, 37}, {8, 128, 256}},
            loss_data,
            make_layer<ForCausalLMLossLayer>}};
 }
 
-}  // namespace graft::bench
+}  // namespace graft::reference
