@@ -30,9 +30,13 @@ until_done() {
 zpty -w shell "source $folder/init.zsh; : > $folder/done"
 until_done  # what is typed before, the terminal takes for itself
 for line in "$@"; do
-  : > $folder/offered
-  zpty -w -n shell "$line"$'\t\C-u'" : > $folder/done"$'\n'
-  until_done
+  # On a busy machine the terminal may take the tab before the line editor listens: then nothing is offered, and it is typed again.
+  for try in 1 2 3; do
+    : > $folder/offered
+    zpty -w -n shell "$line"$'\t\C-u'" : > $folder/done"$'\n'
+    until_done
+    [[ -s $folder/offered ]] && break
+  done
   print -r -- ${(ou)${(Q)${(f)"$(<$folder/offered)"}}}
 done
 zpty -d shell
