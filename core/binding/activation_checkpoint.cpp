@@ -37,7 +37,8 @@ bool among(const variable_list& tensors, const at::Tensor& tensor) {
   return std::any_of(tensors.begin(), tensors.end(), [&](const at::Tensor& t) { return t.is_same(tensor); });
 }
 
-/// The parameters in the graph of `outputs`, which this thread has built on `inputs` since its sequence number `start`.
+/// The parameters in the graph of `outputs`, which this thread has built on `inputs` since its sequence
+/// number `start`.
 variable_list parameters_of(const variable_list& outputs, const variable_list& inputs, uint64_t start) {
   variable_list parameters;
   std::unordered_set<Node*> seen;
@@ -140,7 +141,8 @@ std::vector<at::Tensor> detail::checkpoint(CheckpointedBlock block, const std::v
   // With its graph, which says what the block depends on; it is gone when this function returns.
   const variable_list leaves = as_leaves(inputs);
   variable_list outputs = block(leaves);
-  if (std::none_of(outputs.begin(), outputs.end(), [](const at::Tensor& t) { return t.requires_grad(); })) return outputs;
+  if (std::none_of(outputs.begin(), outputs.end(), [](const at::Tensor& t) { return t.requires_grad(); }))
+    return outputs;
 
   const std::shared_ptr<CheckpointBackward> node(
       new CheckpointBackward(std::move(block), inputs, parameters_of(outputs, leaves, start)),

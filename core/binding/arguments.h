@@ -11,9 +11,15 @@ namespace graft {
 
 inline constexpr size_t kMaxArguments = 24;
 
-inline bool is_input(const graft_argument& argument) { return argument.direction != GRAFT_OUT; }
-inline bool is_weight(const graft_argument& argument) { return (argument.flags & GRAFT_ARG_WEIGHT) != 0; }
-inline bool is_saved(const graft_argument& argument) { return (argument.flags & GRAFT_ARG_SAVED) != 0; }
+inline bool is_input(const graft_argument& argument) {
+  return argument.direction != GRAFT_OUT;
+}
+inline bool is_weight(const graft_argument& argument) {
+  return (argument.flags & GRAFT_ARG_WEIGHT) != 0;
+}
+inline bool is_saved(const graft_argument& argument) {
+  return (argument.flags & GRAFT_ARG_SAVED) != 0;
+}
 /// Whether backward sees it.
 inline bool is_for_backward(const graft_argument& argument) {
   return (argument.flags & (GRAFT_ARG_KEPT | GRAFT_ARG_SAVED)) != 0;
@@ -22,7 +28,8 @@ inline bool is_for_backward(const graft_argument& argument) {
 /// Row-major, or with unit stride in the last dimension, as the contract's flags ask.
 inline bool strides_fit(const at::Tensor& tensor, uint32_t flags) {
   if ((flags & GRAFT_ARG_STRIDED) != 0) return true;
-  if ((flags & GRAFT_ARG_ROWS) != 0) return tensor.dim() == 0 || tensor.size(-1) <= 1 || tensor.stride(-1) == 1;
+  if ((flags & GRAFT_ARG_ROWS) != 0)
+    return tensor.dim() == 0 || tensor.size(-1) <= 1 || tensor.stride(-1) == 1;
   return tensor.is_contiguous();
 }
 

@@ -66,7 +66,8 @@ class KernelBackward : public torch::autograd::Node {
   KernelBackward(std::shared_ptr<const KernelInstance> instance, edge_list edges, size_t workspace)
       : Node(std::move(edges)), instance_(std::move(instance)), workspace_(workspace) {}
 
-  /// Once this node is the outputs' history: torch saves a node's own outputs without that, which would be a cycle.
+  /// Once this node is the outputs' history: torch saves a node's own outputs without that, which would be a
+  /// cycle.
   void save(std::span<const at::Tensor* const> arguments) {
     const graft_contract& contract = instance_->contract();
     for (size_t i = 0; i < arguments.size(); ++i) {
@@ -84,7 +85,8 @@ class KernelBackward : public torch::autograd::Node {
       const at::NoGradGuard no_grad;
       grad_inputs = run(grad_outputs);
     }
-    if (create_graph) refuse_second_derivatives(*this, "kernel " + instance_->kernel.ref.str(), grad_outputs, grad_inputs);
+    if (create_graph)
+      refuse_second_derivatives(*this, "kernel " + instance_->kernel.ref.str(), grad_outputs, grad_inputs);
     return grad_inputs;
   }
 
@@ -93,13 +95,15 @@ class KernelBackward : public torch::autograd::Node {
     for (SavedVariable& saved : saved_) saved.reset_data();
   }
 
-  std::string name() const override { return std::string("GraftBackward(") + instance_->kernel.entry->name + ")"; }
+  std::string name() const override {
+    return std::string("GraftBackward(") + instance_->kernel.entry->name + ")";
+  }
 
  private:
   variable_list run(const variable_list& grad_outputs) {
     variable_list grad_inputs(num_outputs());
-    const bool any_gradient =
-        std::any_of(grad_outputs.begin(), grad_outputs.end(), [](const at::Tensor& g) { return g.defined(); });
+    const bool any_gradient = std::any_of(grad_outputs.begin(), grad_outputs.end(),
+                                          [](const at::Tensor& g) { return g.defined(); });
     if (!any_gradient) return grad_inputs;
 
     const Values arguments = unpack();
@@ -126,9 +130,11 @@ class KernelBackward : public torch::autograd::Node {
                             results.data());
     });
     if (status == GRAFT_OK) return grad_inputs;
-    throw Error(ErrorCode::plugin, "kernel " + instance_->kernel.ref.str(),
-                "backward returned " + status_name(status) + (plugin_message().empty() ? "" : ": " + plugin_message()),
-                "report it to the kernel's author; Mode::Inference leaves training to the layer's own forward");
+    throw Error(
+        ErrorCode::plugin, "kernel " + instance_->kernel.ref.str(),
+        "backward returned " + status_name(status) +
+            (plugin_message().empty() ? "" : ": " + plugin_message()),
+        "report it to the kernel's author; unbound, the layer trains with its own forward");
   }
 
   Values unpack() {
@@ -166,8 +172,8 @@ class SecondDerivative : public torch::autograd::Node {
 
 }  // namespace
 
-void record_backward(std::shared_ptr<const KernelInstance> instance, std::span<const at::Tensor* const> arguments,
-                     size_t workspace) {
+void record_backward(std::shared_ptr<const KernelInstance> instance,
+                     std::span<const at::Tensor* const> arguments, size_t workspace) {
   const graft_contract& contract = instance->contract();
   const std::shared_ptr<KernelBackward> node(
       new KernelBackward(std::move(instance), edges_to_inputs(contract, arguments), workspace),

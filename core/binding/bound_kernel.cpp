@@ -21,11 +21,15 @@ namespace {
 
 thread_local std::string last_failure;
 
-int64_t version_of(const at::Tensor& tensor) { return tensor.is_inference() ? 0 : tensor._version(); }
+int64_t version_of(const at::Tensor& tensor) {
+  return tensor.is_inference() ? 0 : tensor._version();
+}
 
 }  // namespace
 
-const std::string& BoundKernel::failure() { return last_failure; }
+const std::string& BoundKernel::failure() {
+  return last_failure;
+}
 
 BoundKernel::BoundKernel(Kernel kernel, LayerFacts facts)
     : BoundKernel(std::move(kernel), std::move(facts), Unprepared()) {
@@ -49,15 +53,18 @@ BoundKernel::BoundKernel(Kernel kernel, LayerFacts facts, Unprepared)
   }
   const graft_device device = to_graft(layer.device);
   if (entry.device_type != device.type || device.type != GRAFT_DEVICE_CPU) {
-    throw Error(ErrorCode::unsupported, name, "the layer is on " + layer.device.str() + ", and kernels are called on CPU only",
+    throw Error(ErrorCode::unsupported, name,
+                "the layer is on " + layer.device.str() + ", and kernels are called on CPU only",
                 "leave the layer unmapped for this device");
   }
   const graft_dtype dtype = to_graft(layer.dtype);
   const std::span served_dtypes(entry.dtypes, entry.dtype_count);
-  if (std::none_of(served_dtypes.begin(), served_dtypes.end(), [&](graft_dtype d) { return same_dtype(d, dtype); })) {
+  if (std::none_of(served_dtypes.begin(), served_dtypes.end(),
+                   [&](graft_dtype d) { return same_dtype(d, dtype); })) {
     std::string served;
     for (graft_dtype d : served_dtypes) served += (served.empty() ? "" : ", ") + dtype_name(d);
-    throw Error(ErrorCode::unsupported, name, "it serves " + served + "; the layer is in " + dtype_name(dtype),
+    throw Error(ErrorCode::unsupported, name,
+                "it serves " + served + "; the layer is in " + dtype_name(dtype),
                 "load the model with one of these dtypes, or map another kernel");
   }
 
@@ -77,16 +84,17 @@ BoundKernel::BoundKernel(Kernel kernel, LayerFacts facts, Unprepared)
     throw Error(ErrorCode::unsupported, name, why, "map a kernel whose contract fits the layer's weights");
   }
 
-  const graft_status status = call_plugin([&] {
-    return entry.create(&entry, &contract, device, layer.attributes.data(), &instance_->made);
-  });
+  const graft_status status = call_plugin(
+      [&] { return entry.create(&entry, &contract, device, layer.attributes.data(), &instance_->made); });
   if (status != GRAFT_OK) {
     instance_->made = nullptr;  // nothing was made that destroy() could take
     throw_plugin_error(status, this->kernel().ref.str(), "create");
   }
-  // In-place results would have to take the place of their own inputs in the graph: the layer's own forward does that.
-  const bool inout = std::any_of(contract.arguments, contract.arguments + contract.argument_count,
-                                 [](const graft_argument& argument) { return argument.direction == GRAFT_INOUT; });
+  // In-place results would have to take the place of their own inputs in the graph: the layer's own forward
+  // does that.
+  const bool inout =
+      std::any_of(contract.arguments, contract.arguments + contract.argument_count,
+                  [](const graft_argument& argument) { return argument.direction == GRAFT_INOUT; });
   differentiable_ = (entry.flags & GRAFT_ENTRY_HAS_BACKWARD) != 0 && !inout;
 }
 
@@ -95,7 +103,8 @@ void BoundKernel::prepare() {
   const std::string name = kernel().ref.str();
   for (const Weight& weight : weights_) {
     if (!weight.tensor.is_meta()) continue;
-    throw Error(ErrorCode::unsupported, "kernel " + name, "the layer's weights are on the meta device, which holds no data",
+    throw Error(ErrorCode::unsupported, "kernel " + name,
+                "the layer's weights are on the meta device, which holds no data",
                 "load the model, or ask plan_kernels() what would be bound");
   }
   if (entry.prepare != nullptr) {
@@ -171,7 +180,8 @@ BoundKernel::Outcome BoundKernel::forward(std::initializer_list<TensorArg> input
     if (!is_input(argument) || is_weight(argument)) continue;
     const at::Tensor* tensor = input != inputs.end() ? (input++)->get() : nullptr;
     if (tensor == nullptr) continue;
-    if (tensor->device() != layer.device || tensor->layout() != at::kStrided || tensor->is_conj() || tensor->is_neg()) {
+    if (tensor->device() != layer.device || tensor->layout() != at::kStrided || tensor->is_conj() ||
+        tensor->is_neg()) {
       return Outcome::unsupported;
     }
     if (!strides_fit(*tensor, argument.flags)) {
@@ -186,8 +196,8 @@ BoundKernel::Outcome BoundKernel::forward(std::initializer_list<TensorArg> input
 
   ContractBinding binding = binding_;
   if (std::string why; !layer.plan->check(arguments.data(), binding, ContractPart::inputs, &why)) {
-    throw Error(ErrorCode::invalid_argument, "call of " + kernel().ref.str() + " (" + contract.name + ")", why,
-                "give the layer inputs that its contract allows");
+    throw Error(ErrorCode::invalid_argument, "call of " + kernel().ref.str() + " (" + contract.name + ")",
+                why, "give the layer inputs that its contract allows");
   }
   if (!same_dtype(binding.dtype, to_graft(layer.dtype))) return Outcome::unsupported;
 
@@ -204,21 +214,22 @@ BoundKernel::Outcome BoundKernel::forward(std::initializer_list<TensorArg> input
                   "let own() return a std::tuple of all outputs");
     }
     at::Tensor& made = is_saved(argument) ? for_backward->saved[i] : outputs[output++];
-    made = allocate({shape.data(), size_t(rank)}, to_torch(layer.plan->output_dtype(i, binding)), layer.device);
+    made =
+        allocate({shape.data(), size_t(rank)}, to_torch(layer.plan->output_dtype(i, binding)), layer.device);
     views[i] = view(made);
     arguments[i] = as_value(&views[i]);
   }
 
   if (entry.supports != nullptr) {
-    const graft_status status = call_plugin([&] {
-      return entry.supports(&entry, &contract, layer.attributes.data(), arguments.data());
-    });
+    const graft_status status = call_plugin(
+        [&] { return entry.supports(&entry, &contract, layer.attributes.data(), arguments.data()); });
     if (status != GRAFT_OK) return Outcome::unsupported;
   }
   ThreadPool& pool = ThreadPool::shared();
   size_t bytes = 0;
   graft_status status = workspace_size(GRAFT_WORKSPACE_FORWARD, arguments.data(), &bytes);
-  // Asked for now, while all arguments' shapes are at hand, and the layer's own forward too if the answer is no.
+  // Asked for now, while all arguments' shapes are at hand, and the layer's own forward too if the answer is
+  // no.
   if (status == GRAFT_OK && for_backward != nullptr) {
     status = workspace_size(GRAFT_WORKSPACE_BACKWARD, arguments.data(), &for_backward->workspace);
   }
@@ -246,7 +257,8 @@ graft_status BoundKernel::workspace_size(uint32_t pass, const graft_value* argum
     arguments = with_weights.data();
   }
   return call_plugin([&] {
-    return entry.workspace_size(instance_->made, pass, arguments, uint32_t(ThreadPool::shared().size()), bytes);
+    return entry.workspace_size(instance_->made, pass, arguments, uint32_t(ThreadPool::shared().size()),
+                                bytes);
   });
 }
 

@@ -24,19 +24,19 @@ class BoundKernel {
     failed,       // failure() says why; outputs are not to be used
   };
 
-  /// Creates and prepares an instance. Throws Error: unsupported if contract, device, dtype or attributes are not
-  /// served, plugin if the plugin fails.
+  /// Creates and prepares an instance. Throws Error: unsupported if contract, device, dtype or attributes are
+  /// not served, plugin if the plugin fails.
   BoundKernel(Kernel kernel, LayerFacts facts);
   BoundKernel(const BoundKernel&) = delete;
 
-  /// The constructor up to prepare: throws what it throws, keeps nothing, and shows the kernel no weight. These may be on
-  /// the meta device, and are then taken for such on facts.device.
+  /// The constructor up to prepare: throws what it throws, keeps nothing, and shows the kernel no weight.
+  /// These may be on the meta device, and are then taken for such on facts.device.
   static void check(Kernel kernel, LayerFacts facts);
 
-  /// Runs forward, and puts a node of torch's autograd on the outputs if an input or weight needs a gradient. `inputs`: the
-  /// contract's inputs that are no weights, in its order; trailing optional ones may be left away. `outputs` are allocated
-  /// here. Throws Error(invalid_argument) for inputs that break the contract, and Error(plugin) if an inout argument may be
-  /// half written or the device is lost.
+  /// Runs forward, and puts a node of torch's autograd on the outputs if an input or weight needs a gradient.
+  /// `inputs`: the contract's inputs that are no weights, in its order; trailing optional ones may be left
+  /// away. `outputs` are allocated here. Throws Error(invalid_argument) for inputs that break the contract,
+  /// and Error(plugin) if an inout argument may be half written or the device is lost.
   Outcome call(std::initializer_list<TensorArg> inputs, at::Tensor* outputs, size_t output_count) const;
 
   const Kernel& kernel() const { return instance_->kernel; }
@@ -65,7 +65,8 @@ class BoundKernel {
   Outcome forward(std::initializer_list<TensorArg> inputs, at::Tensor* outputs, size_t output_count,
                   ForBackward* for_backward) const;
   graft_status workspace_size(uint32_t pass, const graft_value* arguments, size_t* bytes) const;
-  void record(std::initializer_list<TensorArg> inputs, const at::Tensor* outputs, const ForBackward& kept) const;
+  void record(std::initializer_list<TensorArg> inputs, const at::Tensor* outputs,
+              const ForBackward& kept) const;
 
   std::shared_ptr<KernelInstance> instance_;
   std::vector<Weight> weights_;

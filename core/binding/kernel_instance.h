@@ -20,8 +20,9 @@ struct LayerFacts {
   at::ScalarType dtype = at::kFloat;
 };
 
-/// Shared by a BoundKernel and the autograd nodes of its calls, which may outlive it, its slot and its module: the
-/// attributes' strings are then gone, the weights that prepare() was shown are not. Immutable once made.
+/// Shared by a BoundKernel and the autograd nodes of its calls, which may outlive it, its slot and its
+/// module: the attributes' strings are then gone, the weights that prepare() was shown are not. Immutable
+/// once made.
 struct KernelInstance {
   KernelInstance(Kernel kernel, LayerFacts facts) : kernel(std::move(kernel)), facts(std::move(facts)) {}
   ~KernelInstance();  // destroy(), unless deinit has run: a model with static storage may outlive its plugins
