@@ -47,6 +47,8 @@ at::Tensor plain(at::Tensor gradient) {
 /// A call's arguments as the entry sees them; absent ones are GRAFT_NONE. Holds the tensors.
 class Values {
  public:
+  Values() = default;
+  Values(const Values&) = delete;  // values point to views
   void set(size_t i, at::Tensor tensor) {
     if (!tensor.defined()) return;
     tensors_[i] = std::move(tensor);
@@ -106,8 +108,8 @@ class KernelBackward : public torch::autograd::Node {
                                           [](const at::Tensor& g) { return g.defined(); });
     if (!any_gradient) return grad_inputs;
 
-    const Values arguments = unpack();
-    Values gradients, results;
+    Values arguments, gradients, results;
+    unpack(arguments);
     for (size_t i = 0; i < grad_outputs.size(); ++i) {
       if (grad_outputs[i].defined()) gradients.set(i, plain(grad_outputs[i]));
     }
@@ -130,16 +132,14 @@ class KernelBackward : public torch::autograd::Node {
                             results.data());
     });
     if (status == GRAFT_OK) return grad_inputs;
-    throw Error(
-        ErrorCode::plugin, "kernel " + instance_->kernel.ref.str(),
-        "backward returned " + status_name(status) +
-            (plugin_message().empty() ? "" : ": " + plugin_message()),
-        "report it to the kernel's author; unbound, the layer trains with its own forward");
+    throw Error(ErrorCode::plugin, "kernel " + instance_->kernel.ref.str(),
+                "backward returned " + status_name(status) +
+                    (plugin_message().empty() ? "" : ": " + plugin_message()),
+                "report it to the kernel's author; unbound, the layer trains with its own forward");
   }
 
-  Values unpack() {
+  void unpack(Values& arguments) {
     const graft_contract& contract = instance_->contract();
-    Values arguments;
     const std::lock_guard lock(mutex_);  // another thread may be releasing them
     size_t next = 0;
     for (size_t i = 0; i < contract.argument_count; ++i) {
@@ -149,7 +149,6 @@ class KernelBackward : public torch::autograd::Node {
       if (tensor.defined() && !strides_fit(tensor, argument.flags)) tensor = tensor.contiguous();
       arguments.set(i, std::move(tensor));
     }
-    return arguments;
   }
 
   const std::shared_ptr<const KernelInstance> instance_;
@@ -163,7 +162,7 @@ class SecondDerivative : public torch::autograd::Node {
   SecondDerivative(std::string of, edge_list edges) : Node(std::move(edges)), of_(std::move(of)) {}
   variable_list apply(variable_list&&) override {
     throw Error(ErrorCode::unsupported, "second derivative of " + of_, "it has a first derivative alone",
-                "unbind the kernel where gradients are differentiated again");
+                "do without it where gradients are differentiated again");
   }
 
  private:
