@@ -1,14 +1,13 @@
 #include "bound_kernel.h"
 
-#include <ATen/EmptyTensor.h>
 #include <ATen/core/grad_mode.h>
-#include <ATen/ops/empty.h>
 
 #include <algorithm>
 #include <array>
 #include <cstring>
 #include <span>
 
+#include "autograd.h"
 #include "graft/dtype.h"
 #include "graft/error.h"
 #include "graft/loaded_plugin.h"
@@ -20,30 +19,17 @@
 namespace graft {
 namespace {
 
-constexpr size_t kMaxArguments = 24;
-
 thread_local std::string last_failure;
 
-int64_t version_of(const at::Tensor& tensor) { return tensor.is_inference() ? 0 : tensor._version(); }
-
-/// Row-major, or with unit stride in the last dimension, as the contract's flags ask.
-bool strides_fit(const at::Tensor& tensor, uint32_t flags) {
-  if ((flags & GRAFT_ARG_STRIDED) != 0) return true;
-  if ((flags & GRAFT_ARG_ROWS) != 0) return tensor.dim() == 0 || tensor.size(-1) <= 1 || tensor.stride(-1) == 1;
-  return tensor.is_contiguous();
-}
-
-bool is_input(const graft_argument& argument) { return argument.direction != GRAFT_OUT; }
-bool is_weight(const graft_argument& argument) { return (argument.flags & GRAFT_ARG_WEIGHT) != 0; }
-
-at::Tensor allocate(at::IntArrayRef sizes, at::ScalarType type, c10::Device device) {
-  if (device.is_cpu()) return at::Tensor(at::detail::empty_cpu(sizes, type));
-  return at::empty(sizes, at::TensorOptions(device).dtype(type));
+int64_t version_of(const at::Tensor& tensor) {
+  return tensor.is_inference() ? 0 : tensor._version();
 }
 
 }  // namespace
 
-const std::string& BoundKernel::failure() { return last_failure; }
+const std::string& BoundKernel::failure() {
+  return last_failure;
+}
 
 BoundKernel::BoundKernel(Kernel kernel, LayerFacts facts)
     : BoundKernel(std::move(kernel), std::move(facts), Unprepared()) {
@@ -55,26 +41,30 @@ void BoundKernel::check(Kernel kernel, LayerFacts facts) {
 }
 
 BoundKernel::BoundKernel(Kernel kernel, LayerFacts facts, Unprepared)
-    : kernel_(std::move(kernel)), facts_(std::move(facts)) {
-  const graft_contract& contract = facts_.plan->contract();
-  const graft_entry& entry = *kernel_.entry;
-  const std::string name = "kernel " + kernel_.ref.str();
+    : instance_(std::make_shared<KernelInstance>(std::move(kernel), std::move(facts))) {
+  const LayerFacts& layer = this->facts();
+  const graft_contract& contract = layer.plan->contract();
+  const graft_entry& entry = *this->kernel().entry;
+  const std::string name = "kernel " + this->kernel().ref.str();
   if (!fulfils(entry, contract.name)) {
     throw Error(ErrorCode::unsupported, name,
                 "its contract is " + contract_names(entry) + ", the layer's is " + contract.name,
                 "map the layer to an entry with that contract");
   }
-  const graft_device device = to_graft(facts_.device);
+  const graft_device device = to_graft(layer.device);
   if (entry.device_type != device.type || device.type != GRAFT_DEVICE_CPU) {
-    throw Error(ErrorCode::unsupported, name, "the layer is on " + facts_.device.str() + ", and kernels are called on CPU only",
+    throw Error(ErrorCode::unsupported, name,
+                "the layer is on " + layer.device.str() + ", and kernels are called on CPU only",
                 "leave the layer unmapped for this device");
   }
-  const graft_dtype dtype = to_graft(facts_.dtype);
+  const graft_dtype dtype = to_graft(layer.dtype);
   const std::span served_dtypes(entry.dtypes, entry.dtype_count);
-  if (std::none_of(served_dtypes.begin(), served_dtypes.end(), [&](graft_dtype d) { return same_dtype(d, dtype); })) {
+  if (std::none_of(served_dtypes.begin(), served_dtypes.end(),
+                   [&](graft_dtype d) { return same_dtype(d, dtype); })) {
     std::string served;
     for (graft_dtype d : served_dtypes) served += (served.empty() ? "" : ", ") + dtype_name(d);
-    throw Error(ErrorCode::unsupported, name, "it serves " + served + "; the layer is in " + dtype_name(dtype),
+    throw Error(ErrorCode::unsupported, name,
+                "it serves " + served + "; the layer is in " + dtype_name(dtype),
                 "load the model with one of these dtypes, or map another kernel");
   }
 
@@ -82,36 +72,43 @@ BoundKernel::BoundKernel(Kernel kernel, LayerFacts facts, Unprepared)
     throw Error(ErrorCode::unsupported, name, std::string(contract.name) + " has more than 24 arguments");
   }
   template_.resize(contract.argument_count);
-  for (size_t i = 0; i < facts_.weights.size(); ++i) {
-    const at::Tensor& tensor = facts_.weights[i];
+  for (size_t i = 0; i < layer.weights.size(); ++i) {
+    const at::Tensor& tensor = layer.weights[i];
     if (!tensor.defined()) continue;
     weights_.push_back({i, tensor, view(tensor), version_of(tensor)});
     if (tensor.is_meta()) weights_.back().view.device = device;
   }
   for (Weight& weight : weights_) template_[weight.position] = as_value(&weight.view);
 
-  if (std::string why; !facts_.plan->check(template_.data(), binding_, ContractPart::weights, &why)) {
+  if (std::string why; !layer.plan->check(template_.data(), binding_, ContractPart::weights, &why)) {
     throw Error(ErrorCode::unsupported, name, why, "map a kernel whose contract fits the layer's weights");
   }
 
-  graft_instance* made = nullptr;
-  const graft_status status = call_plugin([&] {
-    return entry.create(&entry, &contract, device, facts_.attributes.data(), &made);
-  });
-  if (status != GRAFT_OK) throw_plugin_error(status, name, "create");
-  instance_ = {made, GiveBack{&entry}};
+  const graft_status status = call_plugin(
+      [&] { return entry.create(&entry, &contract, device, layer.attributes.data(), &instance_->made); });
+  if (status != GRAFT_OK) {
+    instance_->made = nullptr;  // nothing was made that destroy() could take
+    throw_plugin_error(status, this->kernel().ref.str(), "create");
+  }
+  // In-place results would have to take the place of their own inputs in the graph: the layer's own forward
+  // does that.
+  const bool inout =
+      std::any_of(contract.arguments, contract.arguments + contract.argument_count,
+                  [](const graft_argument& argument) { return argument.direction == GRAFT_INOUT; });
+  differentiable_ = (entry.flags & GRAFT_ENTRY_HAS_BACKWARD) != 0 && !inout;
 }
 
 void BoundKernel::prepare() {
-  const graft_entry& entry = *kernel_.entry;
-  const std::string name = "kernel " + kernel_.ref.str();
+  const graft_entry& entry = *kernel().entry;
+  const std::string name = kernel().ref.str();
   for (const Weight& weight : weights_) {
     if (!weight.tensor.is_meta()) continue;
-    throw Error(ErrorCode::unsupported, name, "the layer's weights are on the meta device, which holds no data",
+    throw Error(ErrorCode::unsupported, "kernel " + name,
+                "the layer's weights are on the meta device, which holds no data",
                 "load the model, or ask plan_kernels() what would be bound");
   }
   if (entry.prepare != nullptr) {
-    const graft_status status = call_plugin([&] { return entry.prepare(instance_.get(), template_.data()); });
+    const graft_status status = call_plugin([&] { return entry.prepare(instance_->made, template_.data()); });
     if (status != GRAFT_OK) throw_plugin_error(status, name, "prepare");
   }
   if ((entry.flags & GRAFT_ENTRY_PREPACKS) != 0) {
@@ -119,17 +116,21 @@ void BoundKernel::prepare() {
   }
 }
 
-void BoundKernel::GiveBack::operator()(graft_instance* instance) const {
-  if (entry->destroy == nullptr || plugins_are_gone()) return;
+KernelInstance::~KernelInstance() {
+  const graft_entry& entry = *kernel.entry;
+  if (made == nullptr || entry.destroy == nullptr || plugins_are_gone()) return;
   call_plugin([&] {
-    entry->destroy(instance);
+    entry.destroy(made);
     return GRAFT_OK;
   });
 }
 
 bool BoundKernel::weights_changed() const {
+  // Who has no prepare() reads new values through the old pointer: an optimizer's step needs no new instance.
+  const bool prepared = kernel().entry->prepare != nullptr;
   for (const Weight& weight : weights_) {
-    if (weight.tensor.const_data_ptr() != weight.view.data || version_of(weight.tensor) != weight.version) return true;
+    if (weight.tensor.const_data_ptr() != weight.view.data) return true;
+    if (prepared && version_of(weight.tensor) != weight.version) return true;
   }
   return false;
 }
@@ -147,11 +148,24 @@ bool BoundKernel::gradient_needed(std::initializer_list<TensorArg> inputs) const
 
 BoundKernel::Outcome BoundKernel::call(std::initializer_list<TensorArg> inputs, at::Tensor* outputs,
                                        size_t output_count) const {
-  if (gradient_needed(inputs)) return Outcome::unsupported;
+  if (!gradient_needed(inputs)) return forward(inputs, outputs, output_count, nullptr);
+  if (!differentiable_) return Outcome::unsupported;
+  ForBackward for_backward;
+  const Outcome outcome = [&] {
+    const at::NoGradGuard no_grad;  // copies of strided inputs are no steps of the graph
+    return forward(inputs, outputs, output_count, &for_backward);
+  }();
+  if (outcome == Outcome::done) record(inputs, outputs, for_backward);
+  return outcome;
+}
+
+BoundKernel::Outcome BoundKernel::forward(std::initializer_list<TensorArg> inputs, at::Tensor* outputs,
+                                          size_t output_count, ForBackward* for_backward) const {
   if (weights_changed()) return Outcome::stale;
 
-  const graft_contract& contract = facts_.plan->contract();
-  const graft_entry& entry = *kernel_.entry;
+  const LayerFacts& layer = facts();
+  const graft_contract& contract = layer.plan->contract();
+  const graft_entry& entry = *kernel().entry;
   const size_t count = contract.argument_count;
   std::array<graft_value, kMaxArguments> arguments;
   std::array<graft_tensor, kMaxArguments> views;
@@ -166,7 +180,8 @@ BoundKernel::Outcome BoundKernel::call(std::initializer_list<TensorArg> inputs, 
     if (!is_input(argument) || is_weight(argument)) continue;
     const at::Tensor* tensor = input != inputs.end() ? (input++)->get() : nullptr;
     if (tensor == nullptr) continue;
-    if (tensor->device() != facts_.device || tensor->layout() != at::kStrided || tensor->is_conj() || tensor->is_neg()) {
+    if (tensor->device() != layer.device || tensor->layout() != at::kStrided || tensor->is_conj() ||
+        tensor->is_neg()) {
       return Outcome::unsupported;
     }
     if (!strides_fit(*tensor, argument.flags)) {
@@ -180,55 +195,89 @@ BoundKernel::Outcome BoundKernel::call(std::initializer_list<TensorArg> inputs, 
   }
 
   ContractBinding binding = binding_;
-  if (std::string why; !facts_.plan->check(arguments.data(), binding, ContractPart::inputs, &why)) {
-    throw Error(ErrorCode::invalid_argument, "call of " + kernel_.ref.str() + " (" + contract.name + ")", why,
-                "give the layer inputs that its contract allows");
+  if (std::string why; !layer.plan->check(arguments.data(), binding, ContractPart::inputs, &why)) {
+    throw Error(ErrorCode::invalid_argument, "call of " + kernel().ref.str() + " (" + contract.name + ")",
+                why, "give the layer inputs that its contract allows");
   }
-  if (!same_dtype(binding.dtype, to_graft(facts_.dtype))) return Outcome::unsupported;
+  if (!same_dtype(binding.dtype, to_graft(layer.dtype))) return Outcome::unsupported;
 
   size_t output = 0;
   for (size_t i = 0; i < count; ++i) {
     const graft_argument& argument = contract.arguments[i];
-    if (argument.direction != GRAFT_OUT || (argument.flags & GRAFT_ARG_SAVED) != 0) continue;
+    if (is_input(argument) || (is_saved(argument) && for_backward == nullptr)) continue;
     std::array<int64_t, kMaxRank> shape;
-    const int rank = facts_.plan->output_shape(i, binding, shape.data());
+    const int rank = layer.plan->output_shape(i, binding, shape.data());
     if (rank < 0) return Outcome::unsupported;
-    if (output >= output_count) {
-      throw Error(ErrorCode::invalid_argument, "call of " + kernel_.ref.str(),
+    if (!is_saved(argument) && output >= output_count) {
+      throw Error(ErrorCode::invalid_argument, "call of " + kernel().ref.str(),
                   std::string(contract.name) + " has more outputs than the layer takes",
                   "let own() return a std::tuple of all outputs");
     }
-    outputs[output] =
-        allocate({shape.data(), size_t(rank)}, to_torch(facts_.plan->output_dtype(i, binding)), facts_.device);
-    views[i] = view(outputs[output++]);
+    at::Tensor& made = is_saved(argument) ? for_backward->saved[i] : outputs[output++];
+    made =
+        allocate({shape.data(), size_t(rank)}, to_torch(layer.plan->output_dtype(i, binding)), layer.device);
+    views[i] = view(made);
     arguments[i] = as_value(&views[i]);
   }
 
   if (entry.supports != nullptr) {
-    const graft_status status = call_plugin([&] {
-      return entry.supports(&entry, &contract, facts_.attributes.data(), arguments.data());
-    });
+    const graft_status status = call_plugin(
+        [&] { return entry.supports(&entry, &contract, layer.attributes.data(), arguments.data()); });
     if (status != GRAFT_OK) return Outcome::unsupported;
   }
   ThreadPool& pool = ThreadPool::shared();
   size_t bytes = 0;
-  if (entry.workspace_size != nullptr) {
-    const graft_status status = call_plugin([&] {
-      return entry.workspace_size(instance_.get(), GRAFT_WORKSPACE_FORWARD, arguments.data(), uint32_t(pool.size()), &bytes);
-    });
-    if (status != GRAFT_OK) {
-      last_failure = status_name(status) + " in workspace_size: " + plugin_message();
-      return Outcome::failed;
-    }
+  graft_status status = workspace_size(GRAFT_WORKSPACE_FORWARD, arguments.data(), &bytes);
+  // Asked for now, while all arguments' shapes are at hand, and the layer's own forward too if the answer is
+  // no.
+  if (status == GRAFT_OK && for_backward != nullptr) {
+    status = workspace_size(GRAFT_WORKSPACE_BACKWARD, arguments.data(), &for_backward->workspace);
+  }
+  if (status != GRAFT_OK) {
+    last_failure = status_name(status) + " in workspace_size: " + plugin_message();
+    return Outcome::failed;
   }
   Scratch scratch(bytes);
   const CpuCall cpu = make_cpu_call(pool, scratch.data(), bytes);
-  const graft_status status = call_plugin([&] { return entry.forward(instance_.get(), &cpu.call, arguments.data()); });
+  status = call_plugin([&] { return entry.forward(instance_->made, &cpu.call, arguments.data()); });
   if (status == GRAFT_OK) return Outcome::done;
   if (status == GRAFT_UNSUPPORTED && !inout) return Outcome::unsupported;
   last_failure = status_name(status) + (plugin_message().empty() ? "" : ": " + plugin_message());
-  if (inout || status == GRAFT_DEVICE_LOST) throw_plugin_error(status, "kernel " + kernel_.ref.str(), "forward");
+  if (inout || status == GRAFT_DEVICE_LOST) throw_plugin_error(status, kernel().ref.str(), "forward");
   return Outcome::failed;
+}
+
+graft_status BoundKernel::workspace_size(uint32_t pass, const graft_value* arguments, size_t* bytes) const {
+  const graft_entry& entry = *kernel().entry;
+  if (entry.workspace_size == nullptr) return GRAFT_OK;
+  std::array<graft_value, kMaxArguments> with_weights;
+  if (pass == GRAFT_WORKSPACE_BACKWARD) {  // which gets the weights even of an entry that PREPACKS
+    std::copy_n(arguments, template_.size(), with_weights.begin());
+    for (const Weight& weight : weights_) with_weights[weight.position] = as_value(&weight.view);
+    arguments = with_weights.data();
+  }
+  return call_plugin([&] {
+    return entry.workspace_size(instance_->made, pass, arguments, uint32_t(ThreadPool::shared().size()),
+                                bytes);
+  });
+}
+
+void BoundKernel::record(std::initializer_list<TensorArg> inputs, const at::Tensor* outputs,
+                         const ForBackward& kept) const {
+  const graft_contract& contract = facts().plan->contract();
+  std::array<const at::Tensor*, kMaxArguments> tensors{};
+  const TensorArg* input = inputs.begin();
+  for (size_t i = 0; i < contract.argument_count; ++i) {
+    const graft_argument& argument = contract.arguments[i];
+    if (is_weight(argument)) {
+      tensors[i] = &facts().weights[i];
+    } else if (is_input(argument)) {
+      if (input != inputs.end()) tensors[i] = (input++)->get();
+    } else {
+      tensors[i] = is_saved(argument) ? &kept.saved[i] : outputs++;
+    }
+  }
+  record_backward(instance_, {tensors.data(), contract.argument_count}, kept.workspace);
 }
 
 }  // namespace graft

@@ -55,10 +55,11 @@ inline graft_tensor view(const at::Tensor& tensor) {
           0};
 }
 
-inline graft_value as_value(graft_tensor* tensor) {
+/// The ABI has no const here: `tensor` itself is never written.
+inline graft_value as_value(const graft_tensor* tensor) {
   graft_value value{};
   value.tag = GRAFT_TENSOR;
-  value.as.tensor = tensor;
+  value.as.tensor = const_cast<graft_tensor*>(tensor);
   return value;
 }
 

@@ -5,6 +5,7 @@
 #include <torch/types.h>
 #include <torch/utils.h>
 
+#include "graft/activation_checkpoint.h"
 #include "graft/auto_model.h"
 #include "graft/bind_report.h"
 #include "graft/error.h"

@@ -72,7 +72,9 @@ class KernelSlot {
 
   /// Runs the bound kernel on the contract's inputs that are not weights, in the contract's order, or else `own()`. The
   /// result is own()'s type: a Tensor, a std::tuple of as many tensors as the contract has outputs (without saved
-  /// ones), or void for a contract whose results are inout. Throws Error(plugin) if the kernel fails and use_fallback is false.
+  /// ones), or void for a contract whose results are inout. Where a gradient is needed, a kernel with backward is a step of
+  /// torch's graph like any other, and one without leaves the call to own(). Throws Error(plugin) if the kernel fails and
+  /// use_fallback is false.
   template <class Own>
   auto operator()(std::initializer_list<TensorArg> inputs, Own&& own) const {
     using Result = decltype(own());

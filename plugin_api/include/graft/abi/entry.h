@@ -65,7 +65,8 @@ struct graft_entry {
 
   /* Bytes of workspace that forward (backward: with GRAFT_WORKSPACE_BACKWARD) needs for these shapes. Pure and monotone:
    * larger dimensions never need less, so the answer for the largest shapes is the bound that graphs
-   * allocate. Null: none. [call] */
+   * allocate. For backward it is asked before forward, with all of forward's arguments, and the weights too if the entry
+   * PREPACKS. Null: none. [call] */
   graft_status (*workspace_size)(const graft_instance* instance, uint32_t pass, const graft_value* arguments,
                                  uint32_t thread_count, size_t* bytes);
 
@@ -78,10 +79,13 @@ struct graft_entry {
    * failure inout arguments may be half written: the host then raises an error instead of falling back. [call] */
   graft_status (*forward)(const graft_instance* instance, const graft_call* call, const graft_value* arguments);
 
-  /* Gradients. `arguments` are forward's, those without GRAFT_ARG_KEPT or GRAFT_ARG_SAVED being GRAFT_NONE.
+  /* Gradients. `arguments` are forward's, those without GRAFT_ARG_KEPT or GRAFT_ARG_SAVED being GRAFT_NONE; a kept
+   * weight is there even if the entry PREPACKS.
    * `grad_outputs` stand in the order of the contract's outputs that are not SAVED, GRAFT_NONE for a zero gradient;
-   * `grad_inputs` in the order of its inputs, to be written where bit i of `needs_gradient` is set, else
-   * GRAFT_NONE. Null unless HAS_BACKWARD. [call] */
+   * `grad_inputs` in the order of its inputs, weights included, to be written where bit i of `needs_gradient` is set, else
+   * GRAFT_NONE. Both are contiguous, and have the dtype and shape of what they are the gradient of (a broadcast input's
+   * own). A failure is an error of the training step: nothing can take over here. Never called for a contract with
+   * inout arguments. Reentrant, on any thread. Null unless HAS_BACKWARD. [call] */
   graft_status (*backward)(const graft_instance* instance, const graft_call* call, const graft_value* arguments,
                            const graft_value* grad_outputs, uint64_t needs_gradient, const graft_value* grad_inputs);
 };

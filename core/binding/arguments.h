@@ -1,0 +1,42 @@
+// A call's arguments by position in the contract: which is what, and tensors as the contract wants them.
+#pragma once
+
+#include <ATen/EmptyTensor.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/empty.h>
+
+#include "graft/plugin.h"
+
+namespace graft {
+
+inline constexpr size_t kMaxArguments = 24;
+
+inline bool is_input(const graft_argument& argument) {
+  return argument.direction != GRAFT_OUT;
+}
+inline bool is_weight(const graft_argument& argument) {
+  return (argument.flags & GRAFT_ARG_WEIGHT) != 0;
+}
+inline bool is_saved(const graft_argument& argument) {
+  return (argument.flags & GRAFT_ARG_SAVED) != 0;
+}
+/// Whether backward sees it.
+inline bool is_for_backward(const graft_argument& argument) {
+  return (argument.flags & (GRAFT_ARG_KEPT | GRAFT_ARG_SAVED)) != 0;
+}
+
+/// Row-major, or with unit stride in the last dimension, as the contract's flags ask.
+inline bool strides_fit(const at::Tensor& tensor, uint32_t flags) {
+  if ((flags & GRAFT_ARG_STRIDED) != 0) return true;
+  if ((flags & GRAFT_ARG_ROWS) != 0)
+    return tensor.dim() == 0 || tensor.size(-1) <= 1 || tensor.stride(-1) == 1;
+  return tensor.is_contiguous();
+}
+
+/// Row-major, contents undefined.
+inline at::Tensor allocate(at::IntArrayRef sizes, at::ScalarType type, c10::Device device) {
+  if (device.is_cpu()) return at::Tensor(at::detail::empty_cpu(sizes, type));
+  return at::empty(sizes, at::TensorOptions(device).dtype(type));
+}
+
+}  // namespace graft

@@ -1,0 +1,38 @@
+// KernelInstance: an entry's state for one layer, and what a layer tells it.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <vector>
+
+#include "graft/contract.h"
+#include "graft/runtime.h"
+
+namespace graft {
+
+/// What a layer tells the kernel beside its inputs.
+struct LayerFacts {
+  const ContractPlan* plan = nullptr;
+  std::vector<graft_value> attributes;  // in the contract's order; strings point into the slot's options
+  /// By position in the contract; undefined where the argument is no weight or an absent optional one.
+  std::vector<at::Tensor> weights;
+  c10::Device device = c10::kCPU;
+  at::ScalarType dtype = at::kFloat;
+};
+
+/// Shared by a BoundKernel and the autograd nodes of its calls, which may outlive it, its slot and its
+/// module: the attributes' strings are then gone, the weights that prepare() was shown are not. Immutable
+/// once made.
+struct KernelInstance {
+  KernelInstance(Kernel kernel, LayerFacts facts) : kernel(std::move(kernel)), facts(std::move(facts)) {}
+  ~KernelInstance();  // destroy(), unless deinit has run: a model with static storage may outlive its plugins
+  KernelInstance(const KernelInstance&) = delete;
+
+  const graft_contract& contract() const { return facts.plan->contract(); }
+
+  const Kernel kernel;
+  const LayerFacts facts;
+  graft_instance* made = nullptr;  // null for an entry without state
+};
+
+}  // namespace graft
