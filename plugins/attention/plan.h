@@ -42,10 +42,10 @@ struct Plan {
   int64_t rows() const { return group * tokens_each; }
   int64_t tasks() const { return batch * key_heads * token_blocks * splits; }
 
-  // A row's part of the result, in floats: its sums, then peak and total.
-  int64_t part_size() const { return OnlineSoftmax::padded(value_dim) + 2; }
+  // A row's part of the result, in reals: its sums, then peak and total.
+  int64_t part_size() const { return padded_columns(value_dim) + 2; }
 
-  // For the workspace: bounds on rows() and on the floats of all parts that never shrink as a dimension
+  // For the workspace: bounds on rows() and on the reals of all parts that never shrink as a dimension
   // grows, as rows() and splits do.
   int64_t max_rows() const { return std::max(query_heads, std::min(query_heads * queries, kRowsPerTask)); }
   size_t parts_size() const {
