@@ -47,6 +47,9 @@ class Rows {
     return data_ + offset;
   }
 
+  // Rows [begin, begin + count), where they are evenly spaced.
+  Rows part(int64_t begin, int64_t count) const { return Rows((*this)[begin], count, width_, stride()); }
+
   // Whether row i begins at i * stride(); a single row always does.
   bool evenly_spaced() const { return dims_ <= 1; }
   int64_t stride() const { return stride_[0]; }
