@@ -3,13 +3,16 @@
 // A task is one key head with all query heads that read it and a block of query tokens, so that a key and a
 // value are loaded once for the whole group. When there are too few queries to make enough tasks (decode),
 // the keys are split as well and the parts put together in a second pass. How the work is cut follows from
-// the shapes alone, never from the thread count: the same inputs give the same bits.
+// the shapes alone, never from the thread count: the same inputs give the same bits. Gradients are in
+// backward.h.
 #include <graft/contracts/attention.h>
 
 #include <graft/plugin.hpp>
 
 #include "../common/dtype.h"
+#include "../common/gradients.h"
 #include "../common/variant.h"
+#include "backward.h"
 #include "forward.h"
 
 namespace graft {
@@ -47,6 +50,39 @@ struct Attention {
       const AttentionCall<T> attention = this->attention<T>(q, k, v, mask);
       Workspace workspace(call.workspace<void>());
       Forward<T>(attention, {out.data<T>(), lse ? lse->data<float>() : nullptr}).run(call, workspace);
+    });
+  }
+
+  size_t backward_workspace_size(Arguments arguments, uint32_t threads) const {
+    const Plan plan(arguments.tensor(kQ), arguments.tensor(kK), arguments.tensor(kV));
+    Workspace workspace;
+    with_dtype(arguments.tensor(kQ).dtype(), [&]<class T>(T) {
+      AttentionBackward<T>(workspace, plan, threads);
+      Forward<T, simd::Real<T>>::count_workspace(plan, threads, workspace);
+    });
+    return workspace.used();
+  }
+
+  void backward(const Call& call, Arguments arguments, Arguments grad_outputs, uint64_t needs,
+                Arguments grad_inputs) const {
+    if (needed(needs, kMask)) throw Unsupported("a boolean mask has no gradient");
+    with_dtype(arguments.tensor(kQ).dtype(), [&]<class T>(T) {
+      if (!grad_outputs.has(0)) {
+        for (int i : {kQ, kK, kV}) clear(wanted<T>(grad_inputs, needs, i));
+        return;
+      }
+      const auto heads = [&](int i) {
+        return needed(needs, i) ? std::optional<Heads<T>>(grad_inputs.tensor(i)) : std::nullopt;
+      };
+      const AttentionCall<T> attention = this->attention<T>(arguments.tensor(kQ), arguments.tensor(kK),
+                                                            arguments.tensor(kV), arguments.optional(kMask));
+      const AttentionGradients<T> grad{Heads<T>::tokens_first(arguments.tensor(kOut)),
+                                       Heads<T>::tokens_first(grad_outputs.tensor(0)), heads(kQ), heads(kK),
+                                       heads(kV)};
+      Workspace workspace(call.workspace<void>());
+      AttentionBackward<T>(workspace, attention.plan, call.thread_count())
+          .run(call, attention, grad, arguments.has(kLse) ? arguments.tensor(kLse).data<float>() : nullptr,
+               workspace);
     });
   }
 

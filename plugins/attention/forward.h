@@ -86,11 +86,11 @@ class Forward {
   void attend(const Task& task, Scratch& scratch) const {
     const Visibility& visible = attention_.visible;
     const Matrix<R> queries =
-        query_rows(attention_.q, task, plan_.key_dim, attention_.scale, scratch.queries);
+        query_rows(attention_.q, task, plan_.key_dim, attention_.scale, scratch.queries, plan_.key_dim);
     OnlineSoftmax<R>& softmax = scratch.softmax;
     softmax.reset(task.rows);
-    const int64_t begin = std::max(task.first_key, visible.range(task.first_token).begin);
-    const int64_t end = std::min(task.last_key, visible.range(task.first_token + task.tokens - 1).end);
+    const KeyRange seen = visible.range(task.first_token, task.tokens);
+    const int64_t begin = std::max(task.first_key, seen.begin), end = std::min(task.last_key, seen.end);
     for (int64_t first = begin; first < end; first += kKeysPerBlock) {
       const int64_t count = std::min(kKeysPerBlock, end - first);
       const Matrix<R> keys = key_rows(attention_.k, task.batch, task.key_head, first, count, plan_.key_dim,

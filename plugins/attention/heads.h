@@ -35,13 +35,14 @@ void copy_rows(const T* from, int64_t from_stride, int64_t count, int64_t width,
   }
 }
 
-// The rows of a task's query heads, [task.rows, width], times `factor`.
+// The rows of a task's query heads, [task.rows, width] at `stride`, times `factor`.
 template <class T, class R = simd::Real<T>>
-Matrix<R> query_rows(const Heads<T>& from, const Task& task, int64_t width, R factor, R* memory) {
+Matrix<R> query_rows(const Heads<T>& from, const Task& task, int64_t width, R factor, R* memory,
+                     int64_t stride) {
   for (int64_t g = 0; g < task.group; ++g)
     copy_rows(from.row(task.batch, task.key_head * task.group + g, task.first_token), from.token_stride,
-              task.tokens, width, factor, memory + g * task.tokens * width, width);
-  return {memory, task.rows, width, width};
+              task.tokens, width, factor, memory + g * task.tokens * stride, stride);
+  return {memory, task.rows, width, stride};
 }
 
 // Keys or values as reals in rows of `width`: in place if they are that already.

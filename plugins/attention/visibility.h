@@ -29,6 +29,11 @@ class Visibility {
     return {begin, end};
   }
 
+  // The keys that any of `tokens` queries from `first_token` on may see; at least one.
+  KeyRange range(int64_t first_token, int64_t tokens) const {
+    return {range(first_token).begin, range(first_token + tokens - 1).end};
+  }
+
   // Turns the scores of keys [first, first + count) that the query may not see into `hidden`.
   template <class R>
   void hide(R* scores, int64_t batch, int64_t head, int64_t token, int64_t first, int64_t count,
