@@ -5,49 +5,49 @@
 // weighted by exp(score - peak). A greater peak rescales what was summed before. Source: Milakov and
 // Gimelshein 2018, arXiv:1805.02867; Dao et al. 2022, arXiv:2205.14135.
 //
-// Key and value blocks are floats. The value of a hidden key counts with weight 0: it must be finite, as in
-// torch.
+// Key and value blocks are floats (doubles for float64). The value of a hidden key counts with weight 0: it
+// must be finite, as in torch.
 #pragma once
 
 #include <algorithm>
 #include <cmath>
 #include <limits>
 
-#include "../common/floats.h"
 #include "../common/gemm.h"
 #include "../common/math.h"
+#include "../common/reals.h"
 
 namespace graft {
 
 inline constexpr int64_t kKeysPerBlock = 64;
 
+template <class R>
 class OnlineSoftmax {
  public:
-  // Width of a row of `sums`: whole register tiles.
-  static int64_t padded(int64_t value_dim) {
-    return (value_dim + kTileColumns - 1) / kTileColumns * kTileColumns;
-  }
-
   OnlineSoftmax(Workspace& workspace, int64_t max_rows, int64_t key_dim, int64_t value_dim)
-      : width_(padded(value_dim)),
-        packed_keys_(workspace.floats(PackedColumns::size(kKeysPerBlock, key_dim))),
-        scores_(workspace.floats(size_t(max_rows * kKeysPerBlock))),
-        sums_(workspace.floats(size_t(max_rows * width_))),
-        peaks_(workspace.floats(size_t(max_rows))),
-        totals_(workspace.floats(size_t(max_rows))) {}
+      : width_(padded_columns(value_dim)),
+        packed_keys_(workspace.take<R>(PackedColumns<R>::size(kKeysPerBlock, key_dim))),
+        scores_(workspace.take<R>(size_t(max_rows * kKeysPerBlock))),
+        sums_(workspace.take<R>(size_t(max_rows * width_))),
+        peaks_(workspace.take<R>(size_t(max_rows))),
+        totals_(workspace.take<R>(size_t(max_rows))) {}
+
+  // Width of a row of `sums`: whole register tiles.
+  int64_t width() const { return width_; }
 
   // Begins anew with `rows` rows.
   void reset(int64_t rows) {
     rows_ = rows;
-    std::fill(sums_, sums_ + rows_ * width_, 0.0f);
+    std::fill(sums_, sums_ + rows_ * width_, R{0});
     std::fill(peaks_, peaks_ + rows_, kNothingSeen);
-    std::fill(totals_, totals_ + rows_, 0.0f);
+    std::fill(totals_, totals_ + rows_, R{0});
   }
 
   // Takes in up to kKeysPerBlock keys, and their values in rows of width(). hide(row, scores) turns the
   // scores of what the row may not see into -inf.
   template <class Hide>
-  void add(const Matrix& queries, const Matrix& keys, const Matrix& values, float softcap, const Hide& hide) {
+  void add(const Matrix<R>& queries, const Matrix<R>& keys, const Matrix<R>& values, R softcap,
+           const Hide& hide) {
     const int64_t count = keys.rows;
     if (rows_ < kManyRows)
       score_few(queries, keys, values);
@@ -56,7 +56,7 @@ class OnlineSoftmax {
           .multiply(queries, 0, rows_, scores_, kKeysPerBlock);
     const int64_t padded_count = (count + simd::kLanes - 1) / simd::kLanes * simd::kLanes;
     for (int64_t row = 0; row < rows_; ++row) {
-      float* scores = scores_ + row * kKeysPerBlock;
+      R* scores = scores_ + row * kKeysPerBlock;
       if (softcap > 0) cap(scores, padded_count, softcap);
       std::fill(scores + count, scores + padded_count, kNothingSeen);
       hide(row, scores);
@@ -67,20 +67,19 @@ class OnlineSoftmax {
                   width_, true);
   }
 
-  int64_t width() const { return width_; }
-  const float* sums(int64_t row) const { return sums_ + row * width_; }
-  float peak(int64_t row) const { return peaks_[row]; }
-  float total(int64_t row) const { return totals_[row]; }
+  const R* sums(int64_t row) const { return sums_ + row * width_; }
+  R peak(int64_t row) const { return peaks_[row]; }
+  R total(int64_t row) const { return totals_[row]; }
 
-  static constexpr float kNothingSeen = -std::numeric_limits<float>::infinity();
+  static constexpr R kNothingSeen = -std::numeric_limits<R>::infinity();
 
  private:
   // From here on, transposing the keys for register tiles pays.
   static constexpr int64_t kManyRows = 12;
 
   // Few rows wait for memory: meanwhile the next block's keys are fetched, and this block's values.
-  void score_few(const Matrix& queries, const Matrix& keys, const Matrix& values) {
-    const auto write = [&](int64_t row, int64_t key, float score) {
+  void score_few(const Matrix<R>& queries, const Matrix<R>& keys, const Matrix<R>& values) {
+    const auto write = [&](int64_t row, int64_t key, R score) {
       scores_[row * kKeysPerBlock + key] = score;
       if (row > 0) return;
       for (int64_t i = 0; i < values.width; i += 16) __builtin_prefetch(values[key] + i);
@@ -88,34 +87,34 @@ class OnlineSoftmax {
     few_rows_times(queries, keys.data, keys.stride, 0, keys.rows, write, kKeysPerBlock * keys.stride);
   }
 
-  static void cap(float* scores, int64_t count, float softcap) {
+  static void cap(R* scores, int64_t count, R softcap) {
     using namespace simd;
     for (int64_t i = 0; i < count; i += kLanes)
       store(scores + i, broadcast(softcap) * tanh(load(scores + i) * broadcast(1 / softcap)));
   }
 
   // scores become exp(score - peak).
-  void to_weights(int64_t row, float* scores, int64_t count) {
+  void to_weights(int64_t row, R* scores, int64_t count) {
     using namespace simd;
-    Vec greatest = broadcast(peaks_[row]);
+    VecOf<R> greatest = broadcast(peaks_[row]);
     for (int64_t i = 0; i < count; i += kLanes)
       greatest = max(load(scores + i), greatest);  // passes over NaN
-    float lanes[kLanes];
+    R lanes[kLanes];
     store(lanes, greatest);
-    const float peak = *std::max_element(lanes, lanes + kLanes);
+    const R peak = *std::max_element(lanes, lanes + kLanes);
     // While nothing is seen, -inf - -inf would be NaN; any finite reference gives weights of 0.
-    const float reference = peak == kNothingSeen ? 0.0f : peak;
-    Vec total = zero();
+    const R reference = peak == kNothingSeen ? R{0} : peak;
+    VecOf<R> total = broadcast(R{0});
     for (int64_t i = 0; i < count; i += kLanes) {
-      const Vec weight = exp(load(scores + i) - broadcast(reference));
+      const VecOf<R> weight = exp(load(scores + i) - broadcast(reference));
       store(scores + i, weight);
       total = total + weight;
     }
     if (peak != peaks_[row]) {
-      const float before = std::exp(peaks_[row] - reference);
+      const R before = std::exp(peaks_[row] - reference);
       totals_[row] *= before;
       for (int64_t i = 0; i < width_; i += kLanes) {
-        float* sums = sums_ + row * width_ + i;
+        R* sums = sums_ + row * width_ + i;
         store(sums, load(sums) * broadcast(before));
       }
       peaks_[row] = peak;
@@ -124,7 +123,7 @@ class OnlineSoftmax {
   }
 
   int64_t rows_ = 0, width_;
-  float *packed_keys_, *scores_, *sums_, *peaks_, *totals_;
+  R *packed_keys_, *scores_, *sums_, *peaks_, *totals_;
 };
 
 }  // namespace graft

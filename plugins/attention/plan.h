@@ -39,13 +39,21 @@ struct Plan {
     keys_each = blocks(blocks(keys, splits), kKeysPerBlock) * kKeysPerBlock;
   }
 
+  // The same with all keys in one task.
+  Plan unsplit() const {
+    Plan plan = *this;
+    plan.splits = 1;
+    plan.keys_each = keys;
+    return plan;
+  }
+
   int64_t rows() const { return group * tokens_each; }
   int64_t tasks() const { return batch * key_heads * token_blocks * splits; }
 
-  // A row's part of the result, in floats: its sums, then peak and total.
-  int64_t part_size() const { return OnlineSoftmax::padded(value_dim) + 2; }
+  // A row's part of the result, in reals: its sums, then peak and total.
+  int64_t part_size() const { return padded_columns(value_dim) + 2; }
 
-  // For the workspace: bounds on rows() and on the floats of all parts that never shrink as a dimension
+  // For the workspace: bounds on rows() and on the reals of all parts that never shrink as a dimension
   // grows, as rows() and splits do.
   int64_t max_rows() const { return std::max(query_heads, std::min(query_heads * queries, kRowsPerTask)); }
   size_t parts_size() const {
@@ -58,25 +66,34 @@ struct Plan {
   int64_t most_splits() const { return std::clamp<int64_t>(keys / kKeysPerSplit, 1, kMaxSplits); }
 };
 
-// Task number `index` of a plan.
+// Blocks in the order first, last, second, second to last …: under a causal mask later queries and earlier
+// keys cost more, and this way each contiguous range of tasks costs about the same.
+inline int64_t alternating(int64_t place, int64_t blocks) {
+  return place % 2 == 0 ? place / 2 : blocks - 1 - place / 2;
+}
+
 struct Task {
   int64_t batch, key_head, group;
   int64_t first_token, tokens, rows;
   int64_t first_key, last_key;
 
-  Task(const Plan& plan, int64_t index) : group(plan.group) {
+  // A key head and a block of query tokens, over all keys.
+  Task(const Plan& plan, int64_t batch, int64_t key_head, int64_t token_block)
+      : batch(batch),
+        key_head(key_head),
+        group(plan.group),
+        first_token(token_block * plan.tokens_each),
+        tokens(std::min(plan.tokens_each, plan.queries - first_token)),
+        rows(plan.group * tokens),
+        first_key(0),
+        last_key(plan.keys) {}
+
+  // Task number `index` of a plan.
+  Task(const Plan& plan, int64_t index)
+      : Task(plan, index / plan.splits / plan.token_blocks / plan.key_heads,
+             index / plan.splits / plan.token_blocks % plan.key_heads,
+             alternating(index / plan.splits % plan.token_blocks, plan.token_blocks)) {
     const int64_t split = index % plan.splits;
-    index /= plan.splits;
-    const int64_t place = index % plan.token_blocks;
-    index /= plan.token_blocks;
-    key_head = index % plan.key_heads;
-    batch = index / plan.key_heads;
-    // Blocks in the order first, last, second, second to last …: under a causal mask later ones cost more,
-    // and this way each contiguous range of tasks costs about the same.
-    const int64_t block = place % 2 == 0 ? place / 2 : plan.token_blocks - 1 - place / 2;
-    first_token = block * plan.tokens_each;
-    tokens = std::min(plan.tokens_each, plan.queries - first_token);
-    rows = plan.group * tokens;
     first_key = split * plan.keys_each;
     last_key = std::min(plan.keys, first_key + plan.keys_each);
   }

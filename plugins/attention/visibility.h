@@ -29,19 +29,25 @@ class Visibility {
     return {begin, end};
   }
 
-  // Turns the scores of keys [first, first + count) that the query may not see into -inf.
-  void hide(float* scores, int64_t batch, int64_t head, int64_t token, int64_t first, int64_t count) const {
-    constexpr float kHidden = -std::numeric_limits<float>::infinity();
+  // The keys that any of `tokens` queries from `first_token` on may see; at least one.
+  KeyRange range(int64_t first_token, int64_t tokens) const {
+    return {range(first_token).begin, range(first_token + tokens - 1).end};
+  }
+
+  // Turns the scores of keys [first, first + count) that the query may not see into `hidden`.
+  template <class R>
+  void hide(R* scores, int64_t batch, int64_t head, int64_t token, int64_t first, int64_t count,
+            R hidden = -std::numeric_limits<R>::infinity()) const {
     const KeyRange seen = range(token);
     const int64_t begin = std::clamp<int64_t>(seen.begin - first, 0, count);
     const int64_t end = std::clamp<int64_t>(seen.end - first, begin, count);
-    std::fill(scores, scores + begin, kHidden);
-    std::fill(scores + end, scores + count, kHidden);
+    std::fill(scores, scores + begin, hidden);
+    std::fill(scores + end, scores + count, hidden);
     if (mask_ == nullptr) return;
     const uint8_t* mask =
         mask_ + batch * stride_[0] + head * stride_[1] + token * stride_[2] + first * stride_[3];
     for (int64_t i = begin; i < end; ++i)
-      if (mask[i * stride_[3]] == 0) scores[i] = kHidden;
+      if (mask[i * stride_[3]] == 0) scores[i] = hidden;
   }
 
  private:

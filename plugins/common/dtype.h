@@ -7,12 +7,13 @@
 
 namespace graft {
 
-// body(T{}) with T = float or bf16.
+// body(T{}) with T = float, bf16 or double.
 template <class Body>
 void with_dtype(graft_dtype dtype, const Body& body) {
   if (plugin::same(dtype, plugin::float32)) return body(float{});
   if (plugin::same(dtype, plugin::bfloat16)) return body(simd::bf16{});
-  throw plugin::Unsupported("dtype is neither float32 nor bfloat16");
+  if (plugin::same(dtype, plugin::float64)) return body(double{});
+  throw plugin::Unsupported("dtype is none of float32, bfloat16 and float64");
 }
 
 }  // namespace graft

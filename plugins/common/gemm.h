@@ -1,5 +1,6 @@
 // Products of many rows with a weight, held back by arithmetic alone: register tiles, packed weight columns,
-// blocks sized for the caches. Everything is float by then; bf16 is widened as it is packed.
+// blocks sized for the caches. Everything is float (or double) by then; bf16 is widened as
+// it is packed.
 //
 // Source of the scheme: Goto and van de Geijn 2008, "Anatomy of High-Performance Matrix Multiplication";
 // BLIS.
@@ -23,14 +24,15 @@ inline constexpr int64_t kBlockRows = 96;    // rows of x whose block of 96 x 25
 inline constexpr int64_t kBlockDepth = 256;  // a packed tile of 256 x 16 floats, 16 KiB, stays in L1
 
 // c[M][kTileColumns] (+)= a[M][depth] * b[depth][kTileColumns]
-template <int M>
-inline void register_tile(int64_t depth, const float* a, int64_t a_stride, const float* b, int64_t b_stride,
-                          float* c, int64_t c_stride, bool add) {
+template <int M, class R>
+inline void register_tile(int64_t depth, const R* a, int64_t a_stride, const R* b, int64_t b_stride, R* c,
+                          int64_t c_stride, bool add) {
   using namespace simd;
+  using Vec = VecOf<R>;
   Vec sums[M][2];
   for (int m = 0; m < M; ++m) {
-    sums[m][0] = add ? load(c + m * c_stride) : zero();
-    sums[m][1] = add ? load(c + m * c_stride + kLanes) : zero();
+    sums[m][0] = add ? load(c + m * c_stride) : broadcast(R{0});
+    sums[m][1] = add ? load(c + m * c_stride + kLanes) : broadcast(R{0});
   }
   for (int64_t k = 0; k < depth; ++k) {
     const Vec b0 = load(b + k * b_stride), b1 = load(b + k * b_stride + kLanes);
@@ -47,8 +49,9 @@ inline void register_tile(int64_t depth, const float* a, int64_t a_stride, const
 }
 
 // The same for `rows` rows.
-inline void tile_column(int64_t rows, int64_t depth, const float* a, int64_t a_stride, const float* b,
-                        int64_t b_stride, float* c, int64_t c_stride, bool add) {
+template <class R>
+inline void tile_column(int64_t rows, int64_t depth, const R* a, int64_t a_stride, const R* b,
+                        int64_t b_stride, R* c, int64_t c_stride, bool add) {
   const auto tile = [&]<int M>(std::integral_constant<int, M>) {
     register_tile<M>(depth, a, a_stride, b, b_stride, c, c_stride, add);
     a += M * a_stride;
@@ -70,22 +73,28 @@ inline void tile_column(int64_t rows, int64_t depth, const float* a, int64_t a_s
   }
 }
 
+// `columns` in whole register tiles.
+inline int64_t padded_columns(int64_t columns) {
+  return (columns + kTileColumns - 1) / kTileColumns * kTileColumns;
+}
+
 // Some columns of x @ weight^T, that is some rows of the weight, laid out for register_tile: tile after tile,
-// each [depth][kTileColumns]; columns beyond the last are 0. Holds packed_size(columns, depth) floats.
+// each [depth][kTileColumns]; columns beyond the last are 0. Holds size(columns, depth) reals.
+template <class R>
 class PackedColumns {
  public:
-  static size_t size(int64_t columns, int64_t depth) { return size_t(tiles(columns) * depth * kTileColumns); }
+  static size_t size(int64_t columns, int64_t depth) { return size_t(padded_columns(columns) * depth); }
 
   template <class W>
-  PackedColumns(float* memory, const W* weight, int64_t stride, int64_t columns, int64_t depth)
+  PackedColumns(R* memory, const W* weight, int64_t stride, int64_t columns, int64_t depth)
       : packed_(memory), columns_(columns), depth_(depth) {
     using namespace simd;
-    for (int64_t column = 0; column < tiles(columns) * kTileColumns; column += kLanes) {
-      float* to = memory + column / kTileColumns * depth * kTileColumns + column % kTileColumns;
+    for (int64_t column = 0; column < padded_columns(columns); column += kLanes) {
+      R* to = memory + column / kTileColumns * depth * kTileColumns + column % kTileColumns;
       for_lanes(depth, [&](int64_t k, auto n) {
-        Vec block[kLanes];
+        VecOf<R> block[kLanes];
         for (int i = 0; i < kLanes; ++i)
-          block[i] = column + i < columns ? load(weight + (column + i) * stride + k, n) : zero();
+          block[i] = column + i < columns ? load(weight + (column + i) * stride + k, n) : broadcast(R{0});
         transpose(block);
         for (int i = 0; i < n; ++i) store(to + (k + i) * kTileColumns, block[i]);
       });
@@ -93,23 +102,22 @@ class PackedColumns {
   }
 
   // Width of the rows that multiply() writes.
-  int64_t width() const { return tiles(columns_) * kTileColumns; }
+  int64_t width() const { return padded_columns(columns_); }
 
   // c[rows][width()], a row every `stride` floats, = x[row … row + rows] @ these columns
-  void multiply(const Matrix& x, int64_t row, int64_t rows, float* c, int64_t stride) const {
+  void multiply(const Matrix<R>& x, int64_t row, int64_t rows, R* c, int64_t stride) const {
     for (int64_t k = 0; k < depth_; k += kBlockDepth) {
       const int64_t depth = std::min(kBlockDepth, depth_ - k);
       for (int64_t column = 0; column < columns_; column += kTileColumns) {
-        const float* b = packed_ + column * depth_ + k * kTileColumns;
+        const R* b = packed_ + column * depth_ + k * kTileColumns;
         tile_column(rows, depth, x[row] + k, x.stride, b, kTileColumns, c + column, stride, k > 0);
       }
     }
-    if (depth_ == 0) std::fill(c, c + rows * stride, 0.0f);
+    if (depth_ == 0) std::fill(c, c + rows * stride, R{0});
   }
 
  private:
-  static int64_t tiles(int64_t columns) { return (columns + kTileColumns - 1) / kTileColumns; }
-  const float* packed_;
+  const R* packed_;
   int64_t columns_, depth_;
 };
 

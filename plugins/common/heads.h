@@ -3,6 +3,7 @@
 #pragma once
 
 #include <graft/plugin.hpp>
+#include <utility>
 
 namespace graft {
 
@@ -17,6 +18,13 @@ struct Heads {
         batch_stride(tensor.size(0) == 1 ? 0 : tensor.stride(0)),
         head_stride(tensor.ndim() == 4 ? tensor.stride(1) : 0),
         token_stride(tensor.stride(-2)) {}
+
+  // Of a tensor "B T H D".
+  static Heads tokens_first(const plugin::Tensor& tensor) {
+    Heads heads(tensor);
+    std::swap(heads.head_stride, heads.token_stride);
+    return heads;
+  }
 
   T* row(int64_t batch, int64_t head, int64_t token) const {
     return data + batch * batch_stride + head * head_stride + token * token_stride;

@@ -1,4 +1,4 @@
-// Vectorised exp, tanh and SiLU. NaN in gives NaN out; infinities give the limits.
+// Vectorised exp, tanh, SiLU and its derivative. NaN in gives NaN out; infinities give the limits.
 #pragma once
 
 #include "simd.h"
@@ -30,13 +30,28 @@ inline Vec exp(Vec x) {
   return p * exponent_from_low_bits(half) * exponent_from_low_bits(rest);
 }
 
-inline Vec silu(Vec x) {
-  return x / (broadcast(1.0f) + exp(zero() - x));
+// All lanes x, in a vector of type V.
+template <class V>
+inline V all(float x) {
+  return broadcast(typename V::Scalar(x));
 }
 
-// Absolute error below 2e-7.
-inline Vec tanh(Vec x) {
-  return broadcast(1.0f) - broadcast(2.0f) / (exp(x + x) + broadcast(1.0f));
+template <class V>
+inline V silu(V x) {
+  return x / (all<V>(1) + exp(all<V>(0) - x));
+}
+
+// Source: silu'(x) = s + x s (1 - s) with s = 1 / (1 + exp(-x)).
+template <class V>
+inline V silu_derivative(V x) {
+  const V s = all<V>(1) / (all<V>(1) + exp(all<V>(0) - x));
+  return s * fma(x, all<V>(1) - s, all<V>(1));
+}
+
+// Absolute error below 2e-7 in float.
+template <class V>
+inline V tanh(V x) {
+  return all<V>(1) - all<V>(2) / (exp(x + x) + all<V>(1));
 }
 
 }  // namespace graft::simd

@@ -5,27 +5,29 @@
 
 namespace graft {
 
-// Rows of floats, row i at data + i * stride.
+// Rows of reals (float or double), row i at data + i * stride.
+template <class R>
 struct Matrix {
-  const float* data;
+  const R* data;
   int64_t rows, width, stride;
-  const float* operator[](int64_t row) const { return data + row * stride; }
+  const R* operator[](int64_t row) const { return data + row * stride; }
 };
 
 // Products of M rows of x with N weight rows: out[m][n]. M x N accumulators stay in registers. Meanwhile what
 // lies `ahead` elements further on in each weight row's stream is fetched: the processor's own prefetchers
 // stop at the end of a page.
-template <int M, int N, class W>
-inline void dot_tile(const Matrix& x, int64_t row, const W* weight, int64_t weight_stride, int64_t ahead,
-                     float (&out)[M][N]) {
+template <int M, int N, class R, class W>
+inline void dot_tile(const Matrix<R>& x, int64_t row, const W* weight, int64_t weight_stride, int64_t ahead,
+                     R (&out)[M][N]) {
   using namespace simd;
-  const float* xs[M];
+  using Vec = VecOf<R>;
+  const R* xs[M];
   const W* ws[N];
   for (int m = 0; m < M; ++m) xs[m] = x[row + m];
   for (int n = 0; n < N; ++n) ws[n] = weight + n * weight_stride;
   Vec sums[M][N];
   for (int m = 0; m < M; ++m)
-    for (int n = 0; n < N; ++n) sums[m][n] = zero();
+    for (int n = 0; n < N; ++n) sums[m][n] = broadcast(R{0});
 
   const auto step = [&](int64_t i, auto count) __attribute__((always_inline)) {
     Vec w[N];
@@ -59,13 +61,13 @@ inline constexpr int64_t kFetchAhead = 4096;
 // write(row, column, value) for all rows of x and weight rows [begin, end), in tiles of up to 3 x 4. The
 // weight rows of a tile are a quarter of the range apart: four long streams, which one core reads at 20 GB/s
 // where four neighbouring rows gave 12 (AMD EPYC, 1 of 2 cores).
-template <class W, class Write>
-void few_rows_times(const Matrix& x, const W* weight, int64_t weight_stride, int64_t begin, int64_t end,
+template <class R, class W, class Write>
+void few_rows_times(const Matrix<R>& x, const W* weight, int64_t weight_stride, int64_t begin, int64_t end,
                     const Write& write, int64_t ahead = kFetchAhead / int64_t{sizeof(W)}) {
   const int64_t quarter = (end - begin) / 4;
   const auto tile = [&]<int M, int N>(int64_t row, int64_t column, std::integral_constant<int, M>,
                                       std::integral_constant<int, N>) __attribute__((always_inline)) {
-    float out[M][N];
+    R out[M][N];
     dot_tile<M, N>(x, row, weight + column * weight_stride, quarter * weight_stride, ahead, out);
     for (int m = 0; m < M; ++m)
       for (int n = 0; n < N; ++n) write(row + m, column + n * quarter, out[m][n]);

@@ -10,7 +10,9 @@ namespace graft {
 template <class T>
 class Rows {
  public:
-  explicit Rows(const plugin::Tensor& tensor) : data_(tensor.data<T>()), width_(tensor.size(-1)) {
+  // A tensor without dimensions is a row of one.
+  explicit Rows(const plugin::Tensor& tensor)
+      : data_(tensor.data<T>()), width_(tensor.ndim() == 0 ? 1 : tensor.size(-1)) {
     for (int i = tensor.ndim() - 2; i >= 0; --i) {
       const int64_t size = tensor.size(i), stride = tensor.stride(i);
       count_ *= size;
@@ -26,6 +28,13 @@ class Rows {
     }
   }
 
+  // `count` rows at data + i * stride.
+  Rows(T* data, int64_t count, int64_t width, int64_t stride)
+      : data_(data), width_(width), count_(count), dims_(1) {
+    size_[0] = count;
+    stride_[0] = stride;
+  }
+
   int64_t count() const { return count_; }
   int64_t width() const { return width_; }
   T* operator[](int64_t row) const {
@@ -37,6 +46,9 @@ class Rows {
     }
     return data_ + offset;
   }
+
+  // Rows [begin, begin + count), where they are evenly spaced.
+  Rows part(int64_t begin, int64_t count) const { return Rows((*this)[begin], count, width_, stride()); }
 
   // Whether row i begins at i * stride(); a single row always does.
   bool evenly_spaced() const { return dims_ <= 1; }

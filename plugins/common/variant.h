@@ -5,13 +5,13 @@
 
 namespace graft {
 
-// float32 and bfloat16, same bits for any number of threads, and the CPU features that this variant was
-// compiled for.
+// float32, bfloat16 and float64, same bits for any number of threads, and the CPU features that this variant
+// was compiled for.
 inline plugin::Entry for_this_cpu(plugin::Entry entry) {
 #if defined(__AVX2__)
   entry.cpu_features("avx2 fma f16c bmi2");
 #endif
-  return entry.dtypes({plugin::float32, plugin::bfloat16})
+  return entry.dtypes({plugin::float32, plugin::bfloat16, plugin::float64})
       .flags(GRAFT_ENTRY_DETERMINISTIC | GRAFT_ENTRY_COMPILE_SAFE);
 }
 

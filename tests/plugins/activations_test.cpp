@@ -5,7 +5,7 @@
 #include <cmath>
 #include <limits>
 
-#include "harness.h"
+#include "gradients.h"
 
 namespace graft::test {
 namespace {
@@ -58,6 +58,13 @@ TEST_P(SiLUTest, RelativeErrorStaysWithinAFewUnitsInTheLastPlace) {
     ASSERT_NEAR(out.get(i) / silu(x.get(i)), 1, bound) << "silu(" << x.get(i) << ")";
 }
 
+TEST_P(SiLUTest, GradientOfAnySizeAndShape) {
+  const Kernel kernel(file("mlp"), "SiLU", graft_contract_silu_1);
+  for (std::vector<int64_t> shape : {std::vector<int64_t>{}, {0}, {1}, {7}, {33}, {3, 5, 7}, {70, 300}})
+    check_gradients(kernel, {{Array(dtype(), shape).random(1, -8, 8)}, {Array(dtype(), shape)}, 1}, "SiLU");
+  check_gradients(kernel, {{Array(dtype(), {40}).random(2, -100, 100)}, {Array(dtype(), {40})}, 1}, "great");
+}
+
 INSTANTIATE_TEST_SUITE_P(Plugins, SiLUTest, testing::ValuesIn(all_cases()), case_name);
 
 class SiluAndMulTest : public KernelTest {
@@ -86,6 +93,19 @@ TEST_P(SiluAndMulTest, AnyWidthRowsAndStrides) {
       check(Array(dtype(), {rows, 2 * 96}).random(2), std::to_string(rows) + " rows", threads);
   check(Array::with_gaps(dtype(), {4, 5, 22}, 3).random(3), "gaps");
   check(Array::permuted(dtype(), {4, 5, 22}, {1, 0, 2}).random(4), "permuted");
+}
+
+TEST_P(SiluAndMulTest, GradientForAnyWidthRowsAndStrides) {
+  const auto check_backward = [&](const Array& x) {
+    std::vector<int64_t> shape = x.shape();
+    shape.back() /= 2;
+    check_gradients(Kernel(file("mlp"), "SiluAndMul", graft_contract_silu_and_mul_1),
+                    {{x}, {Array(dtype(), shape)}, 1}, "SiluAndMul");
+  };
+  for (int64_t width : {1, 7, 8, 33}) check_backward(Array(dtype(), {3, 2 * width}).random(1, -5, 5));
+  for (int64_t rows : {0, 1, 300}) check_backward(Array(dtype(), {rows, 2 * 96}).random(2));
+  check_backward(Array::with_gaps(dtype(), {4, 5, 22}, 3).random(3));
+  check_backward(Array::permuted(dtype(), {4, 5, 22}, {1, 0, 2}).random(4));
 }
 
 INSTANTIATE_TEST_SUITE_P(Plugins, SiluAndMulTest, testing::ValuesIn(all_cases()), case_name);

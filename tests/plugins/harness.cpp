@@ -2,6 +2,7 @@
 
 #include <dlfcn.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <fstream>
@@ -124,6 +125,16 @@ std::byte* Array::element(int64_t index) const {
 
 double Array::get(int64_t index) const {
   const std::byte* at = element(index);
+  if (same(dtype_, kFloat64)) {
+    double d;
+    std::memcpy(&d, at, sizeof d);
+    return d;
+  }
+  if (same(dtype_, kInt64)) {
+    int64_t i;
+    std::memcpy(&i, at, sizeof i);
+    return double(i);
+  }
   if (same(dtype_, kFloat32)) {
     float f;
     std::memcpy(&f, at, sizeof f);
@@ -140,7 +151,12 @@ double Array::get(int64_t index) const {
 
 void Array::set(int64_t index, double value) {
   std::byte* at = element(index);
-  if (same(dtype_, kFloat32)) {
+  if (same(dtype_, kFloat64)) {
+    std::memcpy(at, &value, sizeof value);
+  } else if (same(dtype_, kInt64)) {
+    const int64_t i = int64_t(value);
+    std::memcpy(at, &i, sizeof i);
+  } else if (same(dtype_, kFloat32)) {
     const float f = float(value);
     std::memcpy(at, &f, sizeof f);
   } else if (same(dtype_, kBool)) {
@@ -228,15 +244,37 @@ Kernel::Kernel(const std::string& file, const std::string& entry, const graft_co
   });
 }
 
-size_t Kernel::workspace(const std::vector<graft_value>& arguments, uint32_t threads) const {
+size_t Kernel::workspace(const std::vector<graft_value>& arguments, uint32_t threads, uint32_t pass) const {
   size_t bytes = 0;
   if (entry_->workspace_size != nullptr) {
-    EXPECT_EQ(
-        entry_->workspace_size(instance_.get(), GRAFT_WORKSPACE_FORWARD, arguments.data(), threads, &bytes),
-        GRAFT_OK)
+    const std::vector<graft_value> seen = pass == GRAFT_WORKSPACE_BACKWARD ? kept(arguments) : arguments;
+    EXPECT_EQ(entry_->workspace_size(instance_.get(), pass, seen.data(), threads, &bytes), GRAFT_OK)
         << error_message;
   }
   return bytes;
+}
+
+std::vector<graft_value> Kernel::kept(std::vector<graft_value> arguments) const {
+  for (uint32_t i = 0; i < contract_->argument_count; ++i)
+    if ((contract_->arguments[i].flags & (GRAFT_ARG_KEPT | GRAFT_ARG_SAVED)) == 0) arguments[i] = none();
+  return arguments;
+}
+
+graft_status Kernel::call(size_t workspace, uint32_t threads,
+                          const std::function<graft_status(const graft_call&)>& body) const {
+  std::vector<std::byte> memory(workspace + 256 + 2 * kGuard, kPattern);
+  std::byte* begin = memory.data() + kGuard;
+  begin += (256 - reinterpret_cast<uintptr_t>(begin) % 256) % 256;
+  std::byte* end = begin + workspace;
+  std::fill(begin, end, std::byte{0xff});  // NaN in any floating-point type
+  const graft_call call{sizeof(graft_call), 0, {GRAFT_DEVICE_CPU, 0}, nullptr, begin, workspace, threads, 0,
+                        parallel_for};
+  const graft_status status = body(call);
+  const auto is_pattern = [](std::byte b) { return b == kPattern; };
+  EXPECT_TRUE(std::all_of(memory.data(), begin, is_pattern)) << "wrote before the workspace";
+  EXPECT_TRUE(std::all_of(end, memory.data() + memory.size(), is_pattern))
+      << "wrote past the workspace of " << workspace << " bytes";
+  return status;
 }
 
 graft_status Kernel::run(const std::vector<graft_value>& arguments, uint32_t threads) const {
@@ -246,18 +284,22 @@ graft_status Kernel::run(const std::vector<graft_value>& arguments, uint32_t thr
     const graft_status status = entry_->supports(entry_, contract_, attributes_.data(), arguments.data());
     if (status != GRAFT_OK) return status;
   }
-  const size_t bytes = workspace(arguments, threads);
-  std::vector<std::byte> memory(bytes + 256 + kGuard, kPattern);
-  std::byte* aligned = memory.data() + (256 - reinterpret_cast<uintptr_t>(memory.data()) % 256) % 256;
-  const graft_call call{sizeof(graft_call), 0, {GRAFT_DEVICE_CPU, 0}, nullptr, aligned, bytes, threads, 0,
-                        parallel_for};
-  const graft_status status = entry_->forward(instance_.get(), &call, arguments.data());
-  for (std::byte* past = aligned + bytes; past < memory.data() + memory.size(); ++past)
-    if (*past != kPattern) {
-      ADD_FAILURE() << "wrote past the workspace of " << bytes << " bytes";
-      break;
-    }
-  return status;
+  return call(workspace(arguments, threads), threads, [&](const graft_call& call) {
+    return entry_->forward(instance_.get(), &call, arguments.data());
+  });
+}
+
+graft_status Kernel::run_backward(const std::vector<graft_value>& arguments,
+                                  const std::vector<graft_value>& grad_outputs, uint64_t needs_gradient,
+                                  const std::vector<graft_value>& grad_inputs, uint32_t threads) const {
+  error_message.clear();
+  if (entry_->backward == nullptr || (entry_->flags & GRAFT_ENTRY_HAS_BACKWARD) == 0)
+    throw std::runtime_error("the entry has no backward");
+  const std::vector<graft_value> seen = kept(arguments);
+  return call(workspace(arguments, threads, GRAFT_WORKSPACE_BACKWARD), threads, [&](const graft_call& call) {
+    return entry_->backward(instance_.get(), &call, seen.data(), grad_outputs.data(), needs_gradient,
+                            grad_inputs.data());
+  });
 }
 
 void run_at_once(int count, const std::function<void(int)>& body) {
@@ -299,14 +341,15 @@ std::vector<Case> all_cases() {
   std::vector<Case> cases;
   std::istringstream variants(GRAFT_CPU_VARIANTS);
   for (std::string variant; std::getline(variants, variant, ',');)
-    for (graft_dtype dtype : {kFloat32, kBfloat16}) cases.push_back({variant, dtype});
+    for (graft_dtype dtype : {kFloat32, kBfloat16, kFloat64}) cases.push_back({variant, dtype});
   return cases;
 }
 
 std::string case_name(const testing::TestParamInfo<Case>& info) {
   const bool v3 = info.param.variant.find("x86_64_v3") != std::string::npos;
-  return std::string(v3 ? "avx2" : "baseline") +
-         (same(info.param.dtype, kFloat32) ? "_float32" : "_bfloat16");
+  return std::string(v3 ? "avx2" : "baseline") + (same(info.param.dtype, kFloat32)   ? "_float32"
+                                                  : same(info.param.dtype, kFloat64) ? "_float64"
+                                                                                     : "_bfloat16");
 }
 
 }  // namespace graft::test

@@ -16,6 +16,8 @@
 namespace graft::test {
 
 inline constexpr graft_dtype kFloat32{GRAFT_DTYPE_FLOAT, 32, 1};
+inline constexpr graft_dtype kFloat64{GRAFT_DTYPE_FLOAT, 64, 1};
+inline constexpr graft_dtype kInt64{GRAFT_DTYPE_INT, 64, 1};
 inline constexpr graft_dtype kBfloat16{GRAFT_DTYPE_BFLOAT, 16, 1};
 inline constexpr graft_dtype kBool{GRAFT_DTYPE_BOOL, 8, 1};
 inline bool same(graft_dtype a, graft_dtype b) {
@@ -40,6 +42,7 @@ class Array {
   double get(int64_t index) const;
   void set(int64_t index, double value);
   const std::vector<int64_t>& shape() const { return shape_; }
+  graft_dtype dtype() const { return dtype_; }
   // Whether nothing but the elements themselves was written to.
   bool untouched() const;
   // The bytes of all elements in row-major order.
@@ -76,11 +79,21 @@ class Kernel {
   const graft_entry& entry() const { return *entry_; }
 
   // supports, workspace_size and forward as a host calls them, with `threads` threads. Expects the guards of
-  // the workspace to be intact.
+  // the workspace to be intact; what it holds at first are NaN.
   graft_status run(const std::vector<graft_value>& arguments, uint32_t threads = 1) const;
-  size_t workspace(const std::vector<graft_value>& arguments, uint32_t threads) const;
+  // backward likewise. Of `arguments`, those of forward, it sees what the contract keeps or saves.
+  graft_status run_backward(const std::vector<graft_value>& arguments,
+                            const std::vector<graft_value>& grad_outputs, uint64_t needs_gradient,
+                            const std::vector<graft_value>& grad_inputs, uint32_t threads = 1) const;
+  size_t workspace(const std::vector<graft_value>& arguments, uint32_t threads,
+                   uint32_t pass = GRAFT_WORKSPACE_FORWARD) const;
+  const graft_contract& contract() const { return *contract_; }
 
  private:
+  std::vector<graft_value> kept(std::vector<graft_value> arguments) const;
+  graft_status call(size_t workspace, uint32_t threads,
+                    const std::function<graft_status(const graft_call&)>& body) const;
+
   const graft_contract* contract_;
   std::vector<graft_value> attributes_;
   const graft_entry* entry_ = nullptr;

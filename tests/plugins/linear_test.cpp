@@ -3,7 +3,7 @@
 
 #include <cmath>
 
-#include "harness.h"
+#include "gradients.h"
 
 namespace graft::test {
 namespace {
@@ -126,6 +126,39 @@ TEST_P(LinearTest, WorkspaceGrowsWithEveryDimension) {
   for (int64_t columns = 1; columns < 60; ++columns)
     EXPECT_LE(size(30, columns, 9, 2), size(30, columns + 1, 9, 2));
   EXPECT_LE(size(30, 50, 60, 2), size(30, 50, 60, 3));
+}
+
+TEST_P(LinearTest, GradientsAcrossBlocksStridesAndEmptySizes) {
+  const auto check_backward = [&](const Array& x, int64_t columns, bool with_bias, const std::string& what) {
+    const int64_t depth = x.shape().back();
+    const double bound = 1 / std::sqrt(double(std::max<int64_t>(1, depth)));
+    std::vector<int64_t> shape = x.shape();
+    shape.back() = columns;
+    Differentiated call{{x, Array(dtype(), {columns, depth}).random(1, -bound, bound), std::nullopt},
+                        {Array(dtype(), shape)},
+                        0b011};
+    if (with_bias) call.inputs[2] = Array(dtype(), {columns}).random(2), call.differentiable = 0b111;
+    check_gradients(kernel(), call, what, 4);
+  };
+  for (int64_t rows : {0, 1, 2, 17, 193, 300})  // blocks are 192 rows, 96 columns, 256 deep
+    check_backward(Array(dtype(), {rows, 37}).random(1), 101, rows % 2 == 0, std::to_string(rows) + " rows");
+  for (int64_t size : {1, 3, 8, 15, 16, 17, 96, 97, 259}) {
+    check_backward(Array(dtype(), {5, size}).random(2), 7, true, "depth " + std::to_string(size));
+    check_backward(Array(dtype(), {5, 7}).random(3), size, true, std::to_string(size) + " columns");
+  }
+  check_backward(Array::with_gaps(dtype(), {20, 37}, 5).random(1), 21, true, "gaps");
+  check_backward(Array::permuted(dtype(), {2, 30, 37}, {1, 0, 2}).random(2), 21, true, "permuted");
+  check_backward(Array(dtype(), {37}).random(4), 21, true, "one dimension");
+  check_backward(Array(dtype(), {2, 0}), 5, true, "depth 0");
+  check_backward(Array(dtype(), {2, 7}).random(1), 0, true, "no columns");
+}
+
+TEST_P(LinearTest, WorkspaceOfBackwardIsTheSameForEverySize) {
+  const auto size = [&](int64_t rows, int64_t columns, int64_t depth) {
+    const Array x(dtype(), {rows, depth}), weight(dtype(), {columns, depth});
+    return kernel().workspace({x.value(), weight.value(), none(), none()}, 2, GRAFT_WORKSPACE_BACKWARD);
+  };
+  EXPECT_EQ(size(1, 1, 1), size(500, 300, 200));
 }
 
 TEST_P(LinearTest, OneInstanceServesManyThreadsAtOnce) {

@@ -3,7 +3,7 @@
 
 #include <cmath>
 
-#include "harness.h"
+#include "gradients.h"
 
 namespace graft::test {
 namespace {
@@ -110,18 +110,49 @@ TEST_P(SwiGLUMLPTest, SameBitsForAnyNumberOfThreads) {
   }
 }
 
+TEST_P(SwiGLUMLPTest, GradientsWithAndWithoutWhatForwardSaved) {
+  const auto check_backward = [&](const Array& x, int64_t intermediate, const std::string& what) {
+    const int64_t width = x.shape().back();
+    const double in = 2 / std::sqrt(double(width)), back = 1 / std::sqrt(double(intermediate));
+    std::vector<int64_t> between = x.shape();
+    between.back() = intermediate;
+    check_gradients(kernel(),
+                    {{x, Array(dtype(), {intermediate, width}).random(1, -in, in),
+                      Array(dtype(), {intermediate, width}).random(2, -in, in),
+                      Array(dtype(), {width, intermediate}).random(3, -back, back)},
+                     {Array(dtype(), x.shape()), Array(dtype(), between), Array(dtype(), between)},
+                     0b1111},
+                    what, 4);
+  };
+  for (int64_t rows : {0, 1, 17, 200})
+    check_backward(Array(dtype(), {rows, 33}).random(1), 101, std::to_string(rows) + " rows");
+  for (int64_t size : {1, 7, 8, 16, 31}) {
+    check_backward(Array(dtype(), {3, size}).random(2), 11, "width " + std::to_string(size));
+    check_backward(Array(dtype(), {3, 11}).random(3), size, "intermediate " + std::to_string(size));
+  }
+  check_backward(Array::with_gaps(dtype(), {9, 20}, 5).random(4), 30, "gaps");
+  check_backward(Array::permuted(dtype(), {2, 19, 20}, {1, 0, 2}).random(5), 30, "permuted");
+}
+
 TEST_P(SwiGLUMLPTest, WorkspaceGrowsWithEveryDimension) {
   const auto size = [&](int64_t rows, int64_t width, int64_t intermediate, uint32_t threads) {
     const Array x(dtype(), {rows, width}), in(dtype(), {intermediate, width}),
         back(dtype(), {width, intermediate});
-    return kernel().workspace({x.value(), in.value(), in.value(), back.value(), x.value(), none(), none()},
-                              threads);
+    const auto bytes = [&](uint32_t pass) {
+      return kernel().workspace({x.value(), in.value(), in.value(), back.value(), x.value(), none(), none()},
+                                threads, pass);
+    };
+    return std::pair(bytes(GRAFT_WORKSPACE_FORWARD), bytes(GRAFT_WORKSPACE_BACKWARD));
+  };
+  const auto expect_not_less = [](std::pair<size_t, size_t> a, std::pair<size_t, size_t> b) {
+    EXPECT_LE(a.first, b.first);
+    EXPECT_LE(a.second, b.second);
   };
   for (int64_t n = 1; n < 40; ++n) {
-    EXPECT_LE(size(n, 20, 30, 2), size(n + 1, 20, 30, 2));
-    EXPECT_LE(size(20, n, 30, 2), size(20, n + 1, 30, 2));
-    EXPECT_LE(size(20, 20, n, 2), size(20, 20, n + 1, 2));
-    EXPECT_LE(size(20, 20, 30, uint32_t(n)), size(20, 20, 30, uint32_t(n) + 1));
+    expect_not_less(size(n, 20, 30, 2), size(n + 1, 20, 30, 2));
+    expect_not_less(size(20, n, 30, 2), size(20, n + 1, 30, 2));
+    expect_not_less(size(20, 20, n, 2), size(20, 20, n + 1, 2));
+    expect_not_less(size(20, 20, 30, uint32_t(n)), size(20, 20, 30, uint32_t(n) + 1));
   }
 }
 

@@ -5,7 +5,7 @@
 #include <cmath>
 #include <limits>
 
-#include "harness.h"
+#include "gradients.h"
 
 namespace graft::test {
 namespace {
@@ -45,6 +45,16 @@ class RMSNormTest : public KernelTest {
     const Expected expected = reference(x, weight);
     expect_close(graft_contract_rms_norm_1, dtype(), expected.out, out, what);
     expect_close(graft_contract_rms_norm_1, kFloat32, expected.rstd, rstd, what + " rstd");
+  }
+
+  void check_backward(const Array& x, const std::string& what) {
+    const int64_t width = x.shape().back();
+    std::vector<int64_t> rows_shape(x.shape().begin(), x.shape().end() - 1);
+    check_gradients(kernel(),
+                    {{x, Array(dtype(), {width}).random(7, 0.5, 1.5)},
+                     {Array(dtype(), x.shape()), Array(kFloat32, rows_shape)},
+                     0b11},
+                    what);
   }
 };
 
@@ -98,6 +108,37 @@ TEST_P(RMSNormTest, OneInstanceServesManyThreadsAtOnce) {
     expect_close(graft_contract_rms_norm_1, dtype(), expected.out, out, "concurrent");
 }
 
+TEST_P(RMSNormTest, GradientsForAnyWidthRowsAndStrides) {
+  for (int64_t width : {1, 2, 7, 8, 9, 33, 576})
+    check_backward(Array(dtype(), {3, width}).random(1, -2, 2), "width " + std::to_string(width));
+  for (int64_t rows : {0, 1, 15, 16, 17, 33, 1100})
+    check_backward(Array(dtype(), {rows, 19}).random(2), std::to_string(rows) + " rows");
+  check_backward(Array::with_gaps(dtype(), {5, 33}, 3).random(3), "gaps");
+  check_backward(Array::permuted(dtype(), {2, 3, 4, 19}, {2, 0, 1, 3}).random(4), "permuted");
+  check_backward(Array(dtype(), {24}).random(5), "one dimension");
+}
+
+TEST_P(RMSNormTest, NanInOneRowReachesItsGradientAndTheWeightsAlone) {
+  Array x = Array(dtype(), {4, 21}).random(1);
+  x.set(21 + 20, kNan);
+  const Differentiated call{{x, Array(dtype(), {21}).fill(1)}, {Array(dtype(), {4, 21}), std::nullopt}, 0b11};
+  const auto grad = gradients(kernel(), call, random_grad_outputs(kernel(), call, dtype()));
+  for (int64_t i = 0; i < 4 * 21; ++i) EXPECT_EQ(std::isnan(grad[0][size_t(i)]), i / 21 == 1);
+  for (double g : grad[1]) EXPECT_TRUE(std::isnan(g));
+}
+
+TEST_P(RMSNormTest, WorkspaceOfBackwardGrowsWithEveryDimension) {
+  const auto size = [&](int64_t rows, int64_t width) {
+    const Array x(dtype(), {rows, width}), weight(dtype(), {width});
+    return kernel().workspace({x.value(), weight.value(), x.value(), none()}, 2, GRAFT_WORKSPACE_BACKWARD);
+  };
+  for (int64_t n = 0; n < 80; ++n) {
+    EXPECT_LE(size(16 * n, 20), size(16 * n + 1, 20));
+    EXPECT_LE(size(16 * n + 1, 20), size(16 * n + 16, 20));
+    EXPECT_LE(size(20, n), size(20, n + 1));
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Plugins, RMSNormTest, testing::ValuesIn(all_cases()), case_name);
 
 class AddRMSNormTest : public KernelTest {
@@ -144,6 +185,22 @@ TEST_P(AddRMSNormTest, NanAndInfinitiesFollowTheDefinition) {
   x.set(0, kInf), residual.set(0, -kInf);
   x.set(13 + 12, kInf);
   check(x, residual, "special values");
+}
+
+TEST_P(AddRMSNormTest, GradientsThroughBothOutputs) {
+  const Kernel kernel(file("norm"), "AddRMSNorm", graft_contract_add_rms_norm_1, {number(kEps)});
+  const auto check_backward = [&](const Array& x, const Array& residual) {
+    std::vector<int64_t> rows_shape(x.shape().begin(), x.shape().end() - 1);
+    check_gradients(kernel,
+                    {{x, residual, Array(dtype(), {x.shape().back()}).random(7, 0.5, 1.5)},
+                     {Array(dtype(), x.shape()), Array(dtype(), x.shape()), Array(kFloat32, rows_shape)},
+                     0b111},
+                    "AddRMSNorm");
+  };
+  for (int64_t rows : {0, 1, 40})
+    check_backward(Array(dtype(), {rows, 37}).random(1), Array(dtype(), {rows, 37}).random(2));
+  check_backward(Array::with_gaps(dtype(), {3, 4, 29}, 5).random(1),
+                 Array::permuted(dtype(), {3, 4, 29}, {1, 0, 2}).random(2));
 }
 
 INSTANTIATE_TEST_SUITE_P(Plugins, AddRMSNormTest, testing::ValuesIn(all_cases()), case_name);

@@ -3,7 +3,7 @@
 
 #include <cmath>
 
-#include "harness.h"
+#include "gradients.h"
 
 namespace graft::test {
 namespace {
@@ -64,6 +64,33 @@ TEST_P(RotaryPosEmbTest, NanAndInfinityStayWithTheirPair) {
   q.set(1, std::nan("")), q.set(8 + 6, HUGE_VAL);
   check(q, Array(dtype(), {1, 1, 2, 8}).random(2), Array(dtype(), {1, 2, 8}).random(3, 0.1, 1),
         Array(dtype(), {1, 2, 8}).random(4, 0.1, 1), "special values");
+}
+
+TEST_P(RotaryPosEmbTest, GradientsOfQueriesAndKeys) {
+  const Kernel kernel(file("rope"), "RotaryPosEmb", graft_contract_rotary_pos_emb_1);
+  const auto check_backward = [&](const Array& q, const Array& k, const Array& cos, const Array& sin) {
+    check_gradients(
+        kernel, {{q, k, cos, sin}, {Array(dtype(), q.shape()), Array(dtype(), k.shape())}, 0b0011}, "rope");
+  };
+  for (int64_t dim : {2, 6, 16, 18, 64})
+    check_backward(Array(dtype(), {2, 3, 5, dim}).random(1), Array(dtype(), {2, 1, 5, dim}).random(2),
+                   Array(dtype(), {1, 5, dim}).random(3), Array(dtype(), {2, 5, dim}).random(4));
+  for (int64_t tokens : {0, 1, 300})
+    check_backward(Array(dtype(), {1, 9, tokens, 64}).random(1), Array(dtype(), {1, 3, tokens, 64}).random(2),
+                   Array(dtype(), {1, tokens, 64}).random(3), Array(dtype(), {1, tokens, 64}).random(4));
+  check_backward(Array::permuted(dtype(), {3, 4, 5, 24}, {0, 2, 1, 3}).random(1),
+                 Array::permuted(dtype(), {3, 2, 5, 24}, {0, 2, 1, 3}).random(2),
+                 Array::with_gaps(dtype(), {1, 5, 24}, 7).random(3), Array(dtype(), {3, 5, 24}).random(4));
+}
+
+TEST_P(RotaryPosEmbTest, GradientsOfCosAndSinAreUnsupported) {
+  const Kernel kernel(file("rope"), "RotaryPosEmb", graft_contract_rotary_pos_emb_1);
+  const Array q = Array(dtype(), {1, 1, 1, 8}).fill(1), cos = Array(dtype(), {1, 1, 8}).fill(1);
+  const std::vector<graft_value> arguments{q.value(),   q.value(), cos.value(),
+                                           cos.value(), q.value(), q.value()};
+  EXPECT_EQ(
+      kernel.run_backward(arguments, {q.value(), q.value()}, 0b100, {none(), none(), cos.value(), none()}),
+      GRAFT_UNSUPPORTED);
 }
 
 TEST_P(RotaryPosEmbTest, OddHeadDimensionIsUnsupported) {

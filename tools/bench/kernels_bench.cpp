@@ -51,19 +51,19 @@ const graft_entry& find_entry(const std::string& name, const std::string& entry)
   throw std::runtime_error(file + " has no entry " + entry);
 }
 
-// A contiguous tensor of small random values.
+// A contiguous tensor of small random values; of zeros if they are integers.
 class Array {
  public:
   Array(graft_dtype dtype, std::vector<int64_t> shape)
       : dtype_(dtype), shape_(std::move(shape)), strides_(shape_.size(), 1) {
-    for (int i = int(shape_.size()) - 2; i >= 0; --i)
-      strides_[size_t(i)] = strides_[size_t(i) + 1] * shape_[size_t(i) + 1];
+    for (size_t i = shape_.size(); i > 1; --i) strides_[i - 2] = strides_[i - 1] * shape_[i - 1];
     size_t count = 1;
     for (int64_t n : shape_) count *= size_t(n);
     bytes_ = count * dtype.bits / 8;
     memory_.reset(static_cast<char*>(std::aligned_alloc(64, (bytes_ + 63) / 64 * 64)));
+    std::memset(memory_.get(), 0, bytes_);
     uint32_t random = 1;
-    for (size_t i = 0; i < count; ++i) {
+    for (size_t i = 0; i < count && dtype.bits <= 32; ++i) {
       random = random * 1664525 + 1013904223;
       const float value = float(int32_t(random)) * 4e-11f;
       std::memcpy(memory_.get() + i * dtype.bits / 8,
@@ -115,23 +115,41 @@ class Kernel {
   }
   // Runs the calls in turn for as long as the benchmark lasts.
   void run(benchmark::State& state, const std::vector<std::vector<graft_value>>& calls) {
-    ThreadPool& pool = ThreadPool::shared();
-    size_t bytes = 0;
-    if (entry_.workspace_size != nullptr)
-      entry_.workspace_size(instance_, GRAFT_WORKSPACE_FORWARD, calls[0].data(), uint32_t(pool.size()),
-                            &bytes);
-    std::unique_ptr<void, void (*)(void*)> workspace(std::aligned_alloc(256, (bytes + 256) / 256 * 256),
-                                                     std::free);
-    CpuCall call = graft::make_cpu_call(pool, workspace.get(), bytes);
     size_t next = 0;
-    for (auto _ : state) {
-      if (entry_.forward(instance_, &call.call, calls[next].data()) != GRAFT_OK)
-        state.SkipWithError("forward failed");
+    measure(state, GRAFT_WORKSPACE_FORWARD, calls[0], [&](const graft_call& call) {
+      const graft_status status = entry_.forward(instance_, &call, calls[next].data());
       next = next + 1 == calls.size() ? 0 : next + 1;
-    }
+      return status;
+    });
+  }
+  // All gradients that are given a place.
+  void run_backward(benchmark::State& state, const std::vector<graft_value>& arguments,
+                    const std::vector<graft_value>& grad_outputs,
+                    const std::vector<graft_value>& grad_inputs) {
+    uint64_t needs = 0;
+    for (size_t i = 0; i < grad_inputs.size(); ++i)
+      if (grad_inputs[i].tag != GRAFT_NONE) needs |= uint64_t{1} << i;
+    measure(state, GRAFT_WORKSPACE_BACKWARD, arguments, [&](const graft_call& call) {
+      return entry_.backward(instance_, &call, arguments.data(), grad_outputs.data(), needs,
+                             grad_inputs.data());
+    });
   }
 
  private:
+  template <class Body>
+  void measure(benchmark::State& state, uint32_t pass, const std::vector<graft_value>& arguments,
+               const Body& body) {
+    ThreadPool& pool = ThreadPool::shared();
+    size_t bytes = 0;
+    if (entry_.workspace_size != nullptr)
+      entry_.workspace_size(instance_, pass, arguments.data(), uint32_t(pool.size()), &bytes);
+    std::unique_ptr<void, void (*)(void*)> workspace(std::aligned_alloc(256, (bytes + 256) / 256 * 256),
+                                                     std::free);
+    CpuCall call = graft::make_cpu_call(pool, workspace.get(), bytes);
+    for (auto _ : state)
+      if (body(call.call) != GRAFT_OK) state.SkipWithError("the kernel failed");
+  }
+
   const graft_entry& entry_;
   graft_instance* instance_ = nullptr;
 };
@@ -312,6 +330,73 @@ BENCHMARK(attention)
     ->ArgNames({"queries", "keys", "bits"})
     ->ArgsProduct({{512}, {512}, {32, 16}})
     ->UseRealTime();
+
+// Backward, all gradients, of 512 tokens.
+constexpr int64_t kTokens = 512;
+
+void rms_norm_backward(benchmark::State& state) {
+  const graft_dtype dtype = dtype_of(state.range(0));
+  Array x(dtype, {kTokens, 576}), weight(dtype, {576}), rstd(kFloat32, {kTokens}),
+      grad(dtype, {kTokens, 576}), grad_x(dtype, {kTokens, 576}), grad_weight(dtype, {576});
+  Kernel("norm", "RMSNorm", graft_contract_rms_norm_1, {number(1e-5)})
+      .run_backward(state, {x.value(), weight.value(), none(), rstd.value()}, {grad.value()},
+                    {grad_x.value(), grad_weight.value()});
+}
+BENCHMARK(rms_norm_backward)->ArgName("bits")->Arg(32)->Arg(16)->UseRealTime();
+
+void linear_backward(benchmark::State& state) {
+  const graft_dtype dtype = dtype_of(state.range(0));
+  Array x(dtype, {kTokens, 576}), weight(dtype, {1536, 576}), grad(dtype, {kTokens, 1536}),
+      grad_x(dtype, {kTokens, 576}), grad_weight(dtype, {1536, 576});
+  Kernel("linear", "Linear", graft_contract_linear_1)
+      .run_backward(state, {x.value(), weight.value(), none(), none()}, {grad.value()},
+                    {grad_x.value(), grad_weight.value(), none()});
+  rates(state, 0, 4.0 * kTokens * 576 * 1536);
+}
+BENCHMARK(linear_backward)->ArgName("bits")->Arg(32)->Arg(16)->UseRealTime();
+
+void swiglu_mlp_backward(benchmark::State& state) {
+  const graft_dtype dtype = dtype_of(state.range(0));
+  Array x(dtype, {kTokens, 576}), in(dtype, {1536, 576}), back(dtype, {576, 1536}),
+      between(dtype, {kTokens, 1536}), grad_in(dtype, {1536, 576}), grad_up(dtype, {1536, 576}),
+      grad_back(dtype, {576, 1536}), grad_x(dtype, {kTokens, 576});
+  Kernel("mlp", "SwiGLUMLP", graft_contract_swiglu_mlp_1)
+      .run_backward(
+          state, {x.value(), in.value(), in.value(), back.value(), none(), between.value(), between.value()},
+          {x.value()}, {grad_x.value(), grad_in.value(), grad_up.value(), grad_back.value()});
+  rates(state, 0, 12.0 * kTokens * 576 * 1536);
+}
+BENCHMARK(swiglu_mlp_backward)->ArgName("bits")->Arg(32)->Arg(16)->UseRealTime();
+
+void attention_backward(benchmark::State& state) {
+  const graft_dtype dtype = dtype_of(state.range(0));
+  Array q(dtype, {1, 9, kTokens, 64}), k(dtype, {1, 3, kTokens, 64}), out(dtype, {1, kTokens, 9, 64}),
+      lse(kFloat32, {1, 9, kTokens}), grad_q(dtype, {1, 9, kTokens, 64}), grad_k(dtype, {1, 3, kTokens, 64}),
+      grad_v(dtype, {1, 3, kTokens, 64});
+  Kernel("attention", "Attention", graft_contract_attention_1, {number(0.125)})
+      .run_backward(state, {q.value(), k.value(), k.value(), none(), out.value(), lse.value()}, {out.value()},
+                    {grad_q.value(), grad_k.value(), grad_v.value(), none()});
+  // Seven products: scores and gradients of weights twice, and one for each gradient.
+  rates(state, 0, 14.0 * 9 * 64 * kTokens * (kTokens + 1) / 2);
+}
+BENCHMARK(attention_backward)->ArgName("bits")->Arg(32)->Arg(16)->UseRealTime();
+
+void causal_lm_loss(benchmark::State& state) {
+  const graft_dtype dtype = dtype_of(state.range(0));
+  const bool backward = state.range(1) != 0;
+  Array hidden(dtype, {kTokens, 576}), weight(dtype, {49152, 576}), loss(kFloat32, {}),
+      lse(kFloat32, {kTokens}), labels({GRAFT_DTYPE_INT, 64, 1}, {kTokens}),
+      grad_hidden(dtype, {kTokens, 576}), grad_weight(dtype, {49152, 576});
+  Kernel kernel("loss", "ForCausalLMLoss", graft_contract_for_causal_lm_loss_1);
+  const std::vector<graft_value> arguments{hidden.value(), weight.value(), labels.value(), loss.value(),
+                                           lse.value()};
+  if (backward)
+    kernel.run_backward(state, arguments, {loss.value()}, {grad_hidden.value(), grad_weight.value(), none()});
+  else
+    kernel.run(state, {arguments});
+  rates(state, 0, (backward ? 6.0 : 2.0) * kTokens * 576 * 49152);
+}
+BENCHMARK(causal_lm_loss)->ArgNames({"bits", "backward"})->ArgsProduct({{32, 16}, {0, 1}})->UseRealTime();
 
 }  // namespace
 

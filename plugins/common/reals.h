@@ -1,5 +1,5 @@
-// The rows of an input as floats at an even distance: in place where they are that already, else copied to
-// the workspace.
+// The rows of an input as reals (float, or double for float64) at an even distance: in place where they are
+// that already, else copied to the workspace.
 #pragma once
 
 #include <algorithm>
@@ -15,9 +15,10 @@ namespace graft {
 class Workspace {
  public:
   explicit Workspace(void* memory = nullptr) : memory_(static_cast<char*>(memory)) {}
-  float* floats(size_t count) {
-    float* piece = memory_ == nullptr ? nullptr : reinterpret_cast<float*>(memory_ + used_);
-    used_ += (count * sizeof(float) + 63) / 64 * 64;
+  template <class R>
+  R* take(size_t count) {
+    R* piece = memory_ == nullptr ? nullptr : reinterpret_cast<R*>(memory_ + used_);
+    used_ += (count * sizeof(R) + 63) / 64 * 64;
     return piece;
   }
   size_t used() const { return used_; }
@@ -27,15 +28,15 @@ class Workspace {
   size_t used_ = 0;
 };
 
-// What as_floats may need: an upper bound for any strides, so that it grows with the shape alone.
-inline size_t floats_needed(const plugin::Tensor& x) {
+// What as_reals may need: an upper bound for any strides, so that it grows with the shape alone.
+inline size_t reals_needed(const plugin::Tensor& x) {
   return size_t(x.numel());
 }
 
 template <class T>
-Matrix as_floats(const plugin::Call& call, const plugin::Tensor& x, float* memory) {
+Matrix<simd::Real<T>> as_reals(const plugin::Call& call, const plugin::Tensor& x, simd::Real<T>* memory) {
   const Rows<T> rows(x);
-  if constexpr (std::is_same_v<T, float>) {
+  if constexpr (std::is_same_v<T, simd::Real<T>>) {
     if (rows.evenly_spaced()) return {rows[0], rows.count(), rows.width(), rows.stride()};
   }
   const int64_t width = rows.width();

@@ -1,0 +1,220 @@
+// Vec: the processor's vector of floats: 8 lanes with AVX2 and FMA, else 4 lanes that the compiler maps onto
+// what the target has (SSE2 on x86-64). bf16 in memory, float in registers.
+#pragma once
+
+#include <cstdint>
+#include <cstring>
+
+#if defined(__AVX2__) && defined(__FMA__)
+#include <immintrin.h>
+#endif
+
+namespace graft::simd {
+
+// bfloat16: the upper half of a float.
+struct bf16 {
+  uint16_t bits;
+};
+
+inline float to_real(float x) {
+  return x;
+}
+inline float to_real(bf16 x) {
+  const uint32_t bits = uint32_t{x.bits} << 16;
+  float f;
+  std::memcpy(&f, &bits, sizeof f);
+  return f;
+}
+
+inline void from_real(float x, float* to) {
+  *to = x;
+}
+// Rounds to nearest even; every NaN becomes the quiet 0x7fc0, as in torch.
+inline void from_real(float x, bf16* to) {
+  uint32_t bits;
+  std::memcpy(&bits, &x, sizeof bits);
+  *to = x != x ? bf16{0x7fc0} : bf16{uint16_t((bits + 0x7fff + ((bits >> 16) & 1)) >> 16)};
+}
+
+#if defined(__AVX2__) && defined(__FMA__)
+
+inline constexpr int kLanes = 8;
+struct Vec {
+  using Scalar = float;
+  __m256 v;
+};
+
+inline Vec zero() {
+  return {_mm256_setzero_ps()};
+}
+inline Vec broadcast(float x) {
+  return {_mm256_set1_ps(x)};
+}
+inline Vec load(const float* p) {
+  return {_mm256_loadu_ps(p)};
+}
+inline Vec load(const bf16* p) {
+  const __m128i half = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
+  return {_mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(half), 16))};
+}
+inline void store(float* p, Vec a) {
+  _mm256_storeu_ps(p, a.v);
+}
+inline void store(bf16* p, Vec a) {
+  const __m256i bits = _mm256_castps_si256(a.v);
+  const __m256i odd = _mm256_and_si256(_mm256_srli_epi32(bits, 16), _mm256_set1_epi32(1));
+  const __m256i rounded =
+      _mm256_srli_epi32(_mm256_add_epi32(bits, _mm256_add_epi32(odd, _mm256_set1_epi32(0x7fff))), 16);
+  const __m256i is_nan = _mm256_castps_si256(_mm256_cmp_ps(a.v, a.v, _CMP_UNORD_Q));
+  const __m256i whole = _mm256_blendv_epi8(rounded, _mm256_set1_epi32(0x7fc0), is_nan);
+  const __m256i packed = _mm256_permute4x64_epi64(_mm256_packus_epi32(whole, whole), 0b1000);
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm256_castsi256_si128(packed));
+}
+
+inline Vec operator+(Vec a, Vec b) {
+  return {_mm256_add_ps(a.v, b.v)};
+}
+inline Vec operator-(Vec a, Vec b) {
+  return {_mm256_sub_ps(a.v, b.v)};
+}
+inline Vec operator*(Vec a, Vec b) {
+  return {_mm256_mul_ps(a.v, b.v)};
+}
+inline Vec operator/(Vec a, Vec b) {
+  return {_mm256_div_ps(a.v, b.v)};
+}
+// a * b + c
+inline Vec fma(Vec a, Vec b, Vec c) {
+  return {_mm256_fmadd_ps(a.v, b.v, c.v)};
+}
+// If either is NaN, b: so bounds go first and a NaN in the data survives.
+inline Vec min(Vec a, Vec b) {
+  return {_mm256_min_ps(a.v, b.v)};
+}
+inline Vec max(Vec a, Vec b) {
+  return {_mm256_max_ps(a.v, b.v)};
+}
+// 2^n, where n is the integer in the low bits of `a`'s representation.
+inline Vec exponent_from_low_bits(Vec a) {
+  const __m256i n = _mm256_slli_epi32(_mm256_castps_si256(a.v), 23);
+  return {_mm256_castsi256_ps(_mm256_add_epi32(n, _mm256_set1_epi32(127 << 23)))};
+}
+
+inline float sum(Vec a) {
+  const __m128 half = _mm_add_ps(_mm256_castps256_ps128(a.v), _mm256_extractf128_ps(a.v, 1));
+  const __m128 quarter = _mm_add_ps(half, _mm_movehl_ps(half, half));
+  return _mm_cvtss_f32(_mm_add_ss(quarter, _mm_shuffle_ps(quarter, quarter, 1)));
+}
+
+// The sums of four vectors at once, in the order in which sum() adds up each.
+inline void sum4(Vec a, Vec b, Vec c, Vec d, float* sums) {
+  const auto half = [](Vec x) {
+    return _mm_add_ps(_mm256_castps256_ps128(x.v), _mm256_extractf128_ps(x.v, 1));
+  };
+  __m128 r0 = half(a), r1 = half(b), r2 = half(c), r3 = half(d);
+  _MM_TRANSPOSE4_PS(r0, r1, r2, r3);
+  _mm_storeu_ps(sums, _mm_add_ps(_mm_add_ps(r0, r2), _mm_add_ps(r1, r3)));
+}
+
+// rows[i][j] becomes rows[j][i].
+inline void transpose(Vec (&rows)[kLanes]) {
+  __m256 a[8], b[8];
+  for (int i = 0; i < 4; ++i) {
+    a[2 * i] = _mm256_unpacklo_ps(rows[2 * i].v, rows[2 * i + 1].v);
+    a[2 * i + 1] = _mm256_unpackhi_ps(rows[2 * i].v, rows[2 * i + 1].v);
+  }
+  for (int i = 0; i < 2; ++i) {
+    b[4 * i + 0] = _mm256_shuffle_ps(a[4 * i], a[4 * i + 2], 0x44);
+    b[4 * i + 1] = _mm256_shuffle_ps(a[4 * i], a[4 * i + 2], 0xee);
+    b[4 * i + 2] = _mm256_shuffle_ps(a[4 * i + 1], a[4 * i + 3], 0x44);
+    b[4 * i + 3] = _mm256_shuffle_ps(a[4 * i + 1], a[4 * i + 3], 0xee);
+  }
+  for (int i = 0; i < 4; ++i) {
+    rows[i].v = _mm256_permute2f128_ps(b[i], b[i + 4], 0x20);
+    rows[i + 4].v = _mm256_permute2f128_ps(b[i], b[i + 4], 0x31);
+  }
+}
+
+#else
+
+inline constexpr int kLanes = 4;
+struct Vec {
+  using Scalar = float;
+  typedef float Floats __attribute__((vector_size(16)));
+  typedef int32_t Ints __attribute__((vector_size(16)));
+  Floats v;
+};
+
+inline Vec broadcast(float x) {
+  return {Vec::Floats{x, x, x, x}};
+}
+inline Vec zero() {
+  return broadcast(0);
+}
+inline Vec load(const float* p) {
+  Vec a;
+  std::memcpy(&a.v, p, sizeof a.v);
+  return a;
+}
+inline Vec load(const bf16* p) {
+  return {Vec::Floats{to_real(p[0]), to_real(p[1]), to_real(p[2]), to_real(p[3])}};
+}
+inline void store(float* p, Vec a) {
+  std::memcpy(p, &a.v, sizeof a.v);
+}
+inline void store(bf16* p, Vec a) {
+  for (int i = 0; i < kLanes; ++i) from_real(a.v[i], &p[i]);
+}
+
+inline Vec operator+(Vec a, Vec b) {
+  return {a.v + b.v};
+}
+inline Vec operator-(Vec a, Vec b) {
+  return {a.v - b.v};
+}
+inline Vec operator*(Vec a, Vec b) {
+  return {a.v * b.v};
+}
+inline Vec operator/(Vec a, Vec b) {
+  return {a.v / b.v};
+}
+// a * b + c
+inline Vec fma(Vec a, Vec b, Vec c) {
+  return {a.v * b.v + c.v};
+}
+// If either is NaN, b: so bounds go first and a NaN in the data survives.
+inline Vec min(Vec a, Vec b) {
+  return {a.v < b.v ? a.v : b.v};
+}
+inline Vec max(Vec a, Vec b) {
+  return {a.v > b.v ? a.v : b.v};
+}
+// 2^n, where n is the integer in the low bits of `a`'s representation.
+inline Vec exponent_from_low_bits(Vec a) {
+  const Vec::Ints n = (Vec::Ints(a.v) << 23) + (127 << 23);
+  return {Vec::Floats(n)};
+}
+
+inline float sum(Vec a) {
+  return (a.v[0] + a.v[2]) + (a.v[1] + a.v[3]);
+}
+
+// The sums of four vectors at once.
+inline void sum4(Vec a, Vec b, Vec c, Vec d, float* sums) {
+  sums[0] = sum(a), sums[1] = sum(b), sums[2] = sum(c), sums[3] = sum(d);
+}
+
+// rows[i][j] becomes rows[j][i].
+inline void transpose(Vec (&rows)[kLanes]) {
+  for (int i = 0; i < kLanes; ++i) {
+    for (int j = 0; j < i; ++j) {
+      const float above = rows[j].v[i];
+      rows[j].v[i] = rows[i].v[j];
+      rows[i].v[j] = above;
+    }
+  }
+}
+
+#endif
+
+}  // namespace graft::simd

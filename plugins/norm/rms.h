@@ -1,0 +1,48 @@
+// The root mean square of a row.
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+
+#include "../common/simd.h"
+
+namespace graft {
+
+// Rows for one task: about 16k elements, some microseconds, well above what waking a thread costs.
+inline int64_t rows_per_task(int64_t width) {
+  return std::max<int64_t>(1, 16384 / std::max<int64_t>(1, width));
+}
+
+// Four accumulators hide the latency of the FMA. value(i, n) gives the row's lanes at i.
+template <class R, class Value>
+R sum_of_squares(int64_t width, const Value& value) {
+  using namespace simd;
+  const VecOf<R> nothing = broadcast(R{0});
+  VecOf<R> sums[4] = {nothing, nothing, nothing, nothing};
+  int64_t i = 0;
+  for (; i + 4 * kLanes <= width; i += 4 * kLanes) {
+    for (int j = 0; j < 4; ++j) {
+      const VecOf<R> x = value(i + j * kLanes, std::integral_constant<int, kLanes>{});
+      sums[j] = fma(x, x, sums[j]);
+    }
+  }
+  for_lanes(width - i, [&](int64_t at, auto n) {
+    const VecOf<R> x = value(i + at, n);
+    sums[0] = fma(x, x, sums[0]);
+  });
+  return sum((sums[0] + sums[1]) + (sums[2] + sums[3]));
+}
+
+template <class R>
+R reciprocal_root(R sum_of_squares, int64_t width, double eps) {
+  return R{1} / std::sqrt(sum_of_squares / R(width) + R(eps));
+}
+
+// 1 / sqrt(mean of squares + eps)
+template <class T, class R = simd::Real<T>>
+R row_rstd(const T* x, int64_t width, double eps) {
+  const R squares = sum_of_squares<R>(width, [&](int64_t i, auto n) { return simd::load(x + i, n); });
+  return reciprocal_root(squares, width, eps);
+}
+
+}  // namespace graft
