@@ -1,9 +1,9 @@
 // Gradients of SwiGLUMLP. With g = x @ gate^T, u = x @ up^T, h = silu(g) * u, all [rows x I]:
-//   dh = grad_out @ down      du = dh silu(g)      dg = dh u silu'(g)
-//   grad_x = dg @ gate + du @ up     grad_gate = dg^T @ x     grad_up = du^T @ x     grad_down = grad_out^T @
-//   h
-// g and u are what forward saved, else computed anew. dg, du and h are float (double for float64), in the
-// workspace.
+//   dh = grad_out @ down           du = dh silu(g)           dg = dh u silu'(g)
+//   grad_x = dg @ gate + du @ up   grad_gate = dg^T @ x      grad_up = du^T @ x
+//   grad_down = grad_out^T @ h
+// g and u are what forward saved, else computed anew. dg, du and h are float (double for float64) and lie in
+// the workspace.
 #pragma once
 
 #include <graft/plugin.hpp>

@@ -1,5 +1,5 @@
-// Gradients of RMSNorm, with or without the residual connection before it. With r = rstd, g = grad_out *
-// weight:
+// Gradients of RMSNorm, with or without the residual connection before it. With r = rstd and
+// g = grad_out * weight:
 //   grad_x = r g - x r^3 mean(g x) + grad_sum        grad_weight = sum over rows of grad_out x r
 // grad_sum is what comes in through AddRMSNorm's second output.
 #pragma once

@@ -157,6 +157,9 @@ TEST_P(AttentionTest, GradientsForManySizes) {
        {std::pair<int64_t, int64_t>{9, 3}, {4, 4}, {8, 1}, {70, 1}, {128, 2}})
     for (int64_t queries : {1, 3}) check_backward({2, query_heads, key_heads, queries, 33, 8, 8}, {});
   check_backward({1, 9, 3, 140, 140, 64, 64}, {});
+  // Blocks of queries that see one key of a block of 64, the first or the last.
+  check_backward({1, 2, 2, 130, 131, 8, 8}, {});
+  check_backward({1, 2, 2, 130, 130, 8, 8}, {.window = 2});
   check_backward({1, 4, 2, 2, 1100, 8, 8}, {});
   check_backward({1, 2, 1, 0, 5, 8, 8}, {});
   check_backward({0, 2, 1, 3, 5, 8, 8}, {});

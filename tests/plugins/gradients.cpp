@@ -87,9 +87,25 @@ double objective(const Kernel& kernel, const Differentiated& call, const std::ve
 void expect_derivatives(const Kernel& kernel, const Differentiated& call,
                         const std::vector<Array>& grad_outputs, const Arrays& gradients, int samples,
                         const std::string& what) {
+  if (samples == 0) return;
   std::mt19937 random(3);
   for (size_t i = 0; i < call.inputs.size(); ++i) {
     if (!gradients[i] || gradients[i]->numel() == 0) continue;
+    // All elements at once, along a random direction: a part that is missing anywhere shows.
+    const Array direction = Array(kFloat64, call.inputs[i]->shape()).random(uint32_t(200 + i));
+    const auto along = [&](double step) {
+      Differentiated moved = call;
+      for (int64_t at = 0; at < direction.numel(); ++at)
+        moved.inputs[i]->set(at, call.inputs[i]->get(at) + step * direction.get(at));
+      return objective(kernel, moved, grad_outputs);
+    };
+    double expected = 0, squares = 1;
+    for (int64_t at = 0; at < direction.numel(); ++at) {
+      expected += gradients[i]->get(at) * direction.get(at);
+      squares += gradients[i]->get(at) * gradients[i]->get(at);
+    }
+    EXPECT_NEAR(expected, (along(1e-5) - along(-1e-5)) / 2e-5, 2e-7 * std::sqrt(squares))
+        << what << ": gradient of " << kernel.contract().arguments[i].name << " along a direction";
     double greatest = 1;
     for (double x : numbers(*gradients[i])) greatest = std::max(greatest, std::abs(x));
     for (int sample = 0; sample < std::min<int64_t>(samples, gradients[i]->numel()); ++sample) {
@@ -178,6 +194,16 @@ void check_gradients(const Kernel& kernel, const Differentiated& call, const std
       EXPECT_TRUE(!again.gradients[i] || again.gradients[i]->bits() == results.gradients[i]->bits())
           << what << ": gradient " << i << " with " << threads << " threads";
   }
+  std::vector<Differentiated> copies(2, call);
+  std::vector<Arrays> incoming_copies(2, incoming);
+  std::vector<Results> at_once(2);
+  run_at_once(2, [&](int i) {
+    at_once[size_t(i)] = run(kernel, copies[size_t(i)], incoming_copies[size_t(i)], call.differentiable, 2);
+  });
+  for (const Results& each : at_once)
+    for (size_t i = 0; i < call.inputs.size(); ++i)
+      EXPECT_TRUE(!each.gradients[i] || each.gradients[i]->bits() == results.gradients[i]->bits())
+          << what << ": gradient " << i << " of two calls at once";
   for (size_t i = 0; i < call.inputs.size(); ++i) {
     if (!results.gradients[i]) continue;
     const Results alone = run(kernel, call, incoming, uint64_t{1} << i, 1);

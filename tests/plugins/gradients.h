@@ -7,8 +7,7 @@
 
 namespace graft::test {
 
-// A call whose gradients are to be checked. Arrays stand in the contract's order; nothing: the argument is
-// absent.
+// A call whose gradients are to be checked, in the contract's order; nothing: the argument is absent.
 struct Differentiated {
   std::vector<std::optional<Array>> inputs;
   std::vector<std::optional<Array>> outputs;  // those that are saved for backward as well
@@ -16,11 +15,10 @@ struct Differentiated {
 };
 
 // Runs forward and backward and expects that
-// - in float64 each gradient is the derivative of forward, by central differences at up to `samples` elements
-// of each
-//   input; in other dtypes it is what the float64 entry says to the same numbers, within the contract's
-//   tolerance
-// - the bits do not depend on the number of threads
+// - in float64 each gradient is the derivative of forward, by central differences along a random direction
+//   and at up to `samples` elements of each input (0: none of it, for outputs that are float32 always);
+//   in other dtypes it is what the float64 entry says to the same numbers, within the contract's tolerance
+// - the bits depend neither on the number of threads nor on calls that run at once
 // - an input alone gets the same bits as with all the others, and what is saved changes no output
 // - absent gradients of outputs count as zeros
 // - nothing outside of the gradients and the workspace is written to
