@@ -41,6 +41,8 @@ class BoundKernel {
 
   const Kernel& kernel() const { return instance_->kernel; }
   const LayerFacts& facts() const { return instance_->facts; }
+  /// Whether it was shown its weights, and is made anew when one of them changes.
+  bool prepares() const { return kernel().entry->prepare != nullptr; }
   /// What the last failed call on this thread said.
   static const std::string& failure();
 
