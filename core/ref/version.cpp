@@ -79,6 +79,7 @@ std::optional<Version> Version::parse(std::string_view text) {
   constexpr std::size_t kMaxNumbers = 16;
   Reader reader(text);
   Version version;
+  version.release_.reserve(4);  // one allocation for what versions have
   reader.take('v');
   do {
     auto number = reader.number();
@@ -114,6 +115,7 @@ std::int64_t Version::component(std::size_t index) const {
 
 Version Version::bumped(std::size_t count, std::int64_t added) const {
   Version version;
+  version.release_.reserve(count);
   for (std::size_t i = 0; i < count; ++i) version.release_.push_back(component(i));
   if (added && version.release_.back() < INT64_MAX) version.release_.back() += added;
   return version;

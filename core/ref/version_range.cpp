@@ -15,6 +15,7 @@ VersionRange VersionRange::parse(std::string_view text) {
 
 VersionRange VersionRange::parse_in(std::string_view what, std::string_view whole, std::size_t first, std::size_t last) {
   VersionRange range;
+  range.bounds_.reserve(4);
   std::string_view text = whole.substr(first, last - first);
   auto fail = [&](std::size_t at, std::string why) {
     throw_at(what, whole, first + at, std::move(why), "write a version range as in >=2.0,<3.0 or ~=1.4 or ==2.* or ^1.2");
@@ -40,12 +41,13 @@ VersionRange VersionRange::parse_in(std::string_view what, std::string_view whol
     if (prefix && version->base() != *version) fail(at, "'*' stands after numbers only");
     range.prereleases_ |= op != "!=" && version->is_prerelease();
 
-    if (op == "==") range.bounds_.push_back({prefix ? Op::equal_prefix : Op::equal, *version});
-    if (op == "!=") range.bounds_.push_back({prefix ? Op::not_equal_prefix : Op::not_equal, *version});
-    if (op == "<") range.bounds_.push_back({Op::less, *version});
-    if (op == "<=") range.bounds_.push_back({Op::less_equal, *version});
-    if (op == ">") range.bounds_.push_back({Op::greater, *version});
-    if (op == ">=") range.bounds_.push_back({Op::greater_equal, *version});
+    // One of these takes it.
+    if (op == "==") range.bounds_.push_back({prefix ? Op::equal_prefix : Op::equal, std::move(*version)});
+    if (op == "!=") range.bounds_.push_back({prefix ? Op::not_equal_prefix : Op::not_equal, std::move(*version)});
+    if (op == "<") range.bounds_.push_back({Op::less, std::move(*version)});
+    if (op == "<=") range.bounds_.push_back({Op::less_equal, std::move(*version)});
+    if (op == ">") range.bounds_.push_back({Op::greater, std::move(*version)});
+    if (op == ">=") range.bounds_.push_back({Op::greater_equal, std::move(*version)});
     if (op == "~=") {
       if (version->size() < 2) fail(at, "~= needs two numbers at least, as in ~=1.4");
       range.bounds_.push_back({Op::greater_equal, *version});
