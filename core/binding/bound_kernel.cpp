@@ -127,7 +127,7 @@ KernelInstance::~KernelInstance() {
 
 bool BoundKernel::weights_changed() const {
   // Who has no prepare() reads new values through the old pointer: an optimizer's step needs no new instance.
-  const bool prepared = kernel().entry->prepare != nullptr;
+  const bool prepared = prepares();
   for (const Weight& weight : weights_) {
     if (weight.tensor.const_data_ptr() != weight.view.data) return true;
     if (prepared && version_of(weight.tensor) != weight.version) return true;

@@ -146,7 +146,7 @@ Decision Decider::with_kernel(const Layer& layer, const std::string& reference, 
   LayerReport& report = decision.report;
   report = {.layer = layer.slot->layer(), .module = layer.path, .reference = reference};
   try {
-    const Kernel found = kernel(reference);
+    const Kernel& found = kernel(reference);
     describe(found, report);
     const bool same = other != nullptr && other->kernel != nullptr && other->report.reference == reference;
     LayerFacts facts = layer.slot->facts(device_, dtype_);
@@ -182,7 +182,7 @@ void Decider::check_results(const Kernel& found, const std::string& reference, c
               "report it to the kernel's author: graft bench " + found.ref.str() + " shows it; \"self_check\": false in the policy binds it all the same");
 }
 
-Kernel Decider::kernel(const std::string& reference) {
+const Kernel& Decider::kernel(const std::string& reference) {
   if (const auto found = loaded_.find(reference); found != loaded_.end()) return found->second;
   if (const auto found = failed_.find(reference); found != failed_.end()) throw found->second;
   try {

@@ -42,7 +42,7 @@ class Decider {
 
  private:
   Decision with_kernel(const Layer& layer, const std::string& reference, Mode mode, const Decision* other);
-  Kernel kernel(const std::string& reference);
+  const Kernel& kernel(const std::string& reference);
   void check_results(const Kernel& found, const std::string& reference, const graft_contract& contract, const LayerFacts& facts);
 
   const KernelizeOptions& options_;

@@ -19,12 +19,6 @@ namespace {
 
 using namespace reference;
 
-std::string shape_text(const Sizes& shape) {
-  std::string text;
-  for (int64_t size : shape) text += (text.empty() ? "" : "x") + std::to_string(size);
-  return text;
-}
-
 enum class Served { yes, no };
 
 /// One case: false if the entry leaves it to the own forward. Throws Error if it fails, or gives something else.
@@ -46,7 +40,7 @@ Served check_shape(const Kernel& kernel, const LayerKind& kind, const Sizes& sha
   if (found.within()) return Served::yes;
   char why[160];
   std::snprintf(why, sizeof why, "its results differ from the layer's own by up to %.3g, %.3g times what the contract allows (%s, %s)",
-                found.largest, found.share, shape_text(shape).c_str(), dtype_name(to_graft(dtype)).c_str());
+                found.largest, found.share, to_text(shape).c_str(), dtype_name(to_graft(dtype)).c_str());
   throw Error(ErrorCode::plugin, "kernel " + kernel.ref.str(), why);
 }
 

@@ -10,11 +10,11 @@
 namespace graft {
 
 FoundCommit find_commit(Hub& hub, const RepoId& repo, const std::string& revision) {
-  FoundCommit found{.repo = repo, .revision = {revision, revision}, .files = {}, .note = {}};
+  FoundCommit found{.repo = repo, .revision = {revision, revision}, .files = {}, .refs = {}, .note = {}};
   if (!is_commit(revision)) {  // a commit is what it is, whatever the refs say
-    Refs refs = hub.refs(repo);
-    found.revision = resolve_revision(refs, revision, label(repo));
-    if (!refs.stale.empty()) found.note = "from the cache, which may be behind the Hub: " + refs.stale;
+    found.refs = hub.refs(repo);
+    found.revision = resolve_revision(found.refs, revision, label(repo));
+    if (!found.refs.stale.empty()) found.note = "from the cache, which may be behind the Hub: " + found.refs.stale;
   }
   found.files = hub.list(repo, found.revision.commit, "");
   return found;

@@ -213,8 +213,7 @@ fs::path fetch_locked(Runtime& runtime, const LockedKernel& locked, bool all_var
   const FoundCommit found = find_kernel(*hub, locked.repo, locked.commit);
   std::vector<std::string> variants = variants_of(found.files);
   if (!all_variants) {
-    const HostPlatform host = options.host ? *options.host : HostPlatform::detect().with_device(device_kind(options.device));
-    const VariantChoice choice = resolve_variant(variants, host, options.device);
+    const VariantChoice choice = resolve_variant(variants, host_for(options), options.device);
     if (choice.chosen.empty())
       throw Error(ErrorCode::unsupported, "kernel " + locked.repo, "no variant fits the " + options.device + " of " + (options.host ? "that host: " : "this host: ") + choice.why_none(),
                   "name the device (--device cuda), or take them all: --all-variants");

@@ -31,10 +31,6 @@ HubOptions hub_options(const RuntimeOptions& options) {
   return hub;
 }
 
-HostPlatform host_for(const LoadOptions& load) {
-  return load.host ? *load.host : HostPlatform::detect().with_device(device_kind(load.device));
-}
-
 [[noreturn]] void no_variant_fits(const std::string& repo, const VariantChoice& variants,
                                   const std::string& device) {
   throw Error(ErrorCode::unsupported, "kernel " + repo,
@@ -55,6 +51,10 @@ Error io_error(const KernelRef& ref, const fs::filesystem_error& e) {
 }
 
 }  // namespace
+
+HostPlatform host_for(const LoadOptions& options) {
+  return options.host ? *options.host : HostPlatform::detect().with_device(device_kind(options.device));
+}
 
 struct Runtime::State {
   RuntimeOptions options;
@@ -119,7 +119,7 @@ Package Runtime::State::load_from_hub(Runtime& runtime, const KernelRef& ref, co
     no_variant_fits(ref.repo + "@" + found.revision, found.variants, load.device);
 
   VerifiedVariant verified = admit(policy, ref, found, runtime.fetch(found, load), trust);
-  Metadata metadata = std::move(verified.metadata);
+  auto metadata = std::make_shared<const Metadata>(std::move(verified.metadata));
   auto plugin = load_plugin(std::move(verified.library), ref.repo, rules_for(found.variants.chosen, load, policy));
   remember(policy, ref, found);
   note_loaded({found.kind, ref.repo}, found.commit, plugin->digest());
@@ -179,7 +179,7 @@ Package Runtime::State::load_local(Runtime& runtime, const KernelRef& ref, const
                       .digest = library.digest()};
   auto plugin = load_plugin(std::move(library), ref.local.string(), rules_for(found.variant, load, policy));
   return {ref,   ref.local.string(),   "", "",    found.variant, plugin->digest(),
-          trust, found.variants.trace, "", {}, plugin};
+          trust, found.variants.trace, "", std::make_shared<const Metadata>(), plugin};
 }
 
 LocatedPackage Runtime::locate(const KernelRef& asked, const LoadOptions& options) try {

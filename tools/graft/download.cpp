@@ -96,7 +96,7 @@ std::vector<Downloaded> fetch_all_locked(const DownloadOptions& options, const F
   std::vector<Downloaded> all;
   for (const LockedKernel& kernel : lock->kernels) {
     try {
-      Downloaded done{{.repo = {RepoKind::kernel, kernel.repo}, .revision = {kernel.revision, kernel.commit}, .files = {}, .note = {}}, {}};
+      Downloaded done{{.repo = {RepoKind::kernel, kernel.repo}, .revision = {kernel.revision, kernel.commit}, .files = {}, .refs = {}, .note = {}}, {}};
       done.folder = fetch_locked(runtime, kernel, options.all_variants, done.found.files, options.load, fetching);
       all.push_back(std::move(done));
     } catch (const Error& e) {

@@ -96,7 +96,7 @@ void add_package(ordered_json& info, const Package& package, const KernelRef& re
   info["trust_reason"] = package.trust.reason;
   info["signer"] = package.trust.signer;
   info["digest"] = package.digest;
-  add_metadata(info, package.metadata);
+  add_metadata(info, *package.metadata);
 }
 
 std::string joined(const ordered_json& list) {

@@ -3,6 +3,7 @@
 
 #include "cached.h"
 #include "command.h"
+#include "graft/find_commit.h"
 #include "graft/kernel_config.h"
 #include "graft/runtime.h"
 #include "graft/version.h"
@@ -17,17 +18,12 @@ using nlohmann::ordered_json;
 /// Variants and bytes of one commit of a folder.
 ordered_json describe_commit(Hub& hub, const RepoId& repo, const std::string& commit,
                              const LoadedWhere& loaded) {
-  std::set<std::string> variants;
+  const std::vector<HubFile> files = hub.list(repo, commit, "");
   std::uint64_t bytes = 0;
-  for (const HubFile& file : hub.list(repo, commit, "")) {
-    bytes += file.size;
-    if (!file.path.starts_with("build/")) continue;
-    std::size_t begin = std::string("build/").size(), end = file.path.find('/', begin);
-    if (end != file.path.npos) variants.insert(file.path.substr(begin, end - begin));
-  }
+  for (const HubFile& file : files) bytes += file.size;
   return {{"commit", commit},
           {"bytes", bytes},
-          {"variants", variants},
+          {"variants", variants_of(files)},
           {"loaded_by", in_json(loaded.of(repo, commit))}};
 }
 

@@ -42,7 +42,7 @@ std::vector<Line> lines_of(Hub& hub, const RepoId& repo, const Refs& refs, const
   for (const auto& [name, commit] : refs.tags) lines.push_back({name, commit, true, {}, {}});
   for (const auto& [name, commit] : refs.branches) lines.push_back({name, commit, false, {}, {}});
   std::sort(lines.begin(), lines.end(), before);
-  const HostPlatform host = load.host ? *load.host : HostPlatform::detect().with_device(device_kind(load.device));
+  const HostPlatform host = host_for(load);
   for (Line& line : lines) {
     try {
       VariantChoice choice = resolve_variant(variants_of(hub.list(repo, line.commit, "")), host, load.device);
@@ -61,11 +61,9 @@ int show(const VersionsOptions& options, bool json) {
     throw Error(ErrorCode::invalid_argument, "\"" + options.repo + "\"", "is no repo", "write org/name");
   LoadOptions load = options.load;
   load.host = read_host_option(options.host);
-  Runtime& runtime = Runtime::shared();
-  std::shared_ptr<Hub> hub = runtime.hub_for(ref.repo);
+  std::shared_ptr<Hub> hub = Runtime::shared().hub_for(ref.repo);
   FoundCommit found = find_kernel(*hub, ref.repo, "");
-  const Refs refs = hub->refs(found.repo);
-  const std::vector<Line> lines = lines_of(*hub, found.repo, refs, load);
+  const std::vector<Line> lines = lines_of(*hub, found.repo, found.refs, load);
   if (!found.note.empty()) fmt::print(stderr, "{} {}\n", styled("note:", Style::yellow, true), printable(found.note));
   if (json) {
     ordered_json object = {{"repo", ref.repo}, {"tags", ordered_json::array()}, {"branches", ordered_json::array()}, {"default", found.revision.name}};

@@ -11,6 +11,12 @@
 
 namespace graft::reference {
 
+std::string to_text(const Sizes& shape) {
+  std::string text;
+  for (int64_t size : shape) text += (text.empty() ? "" : "x") + std::to_string(size);
+  return text;
+}
+
 Draw::Draw(at::ScalarType dtype, c10::Device device)
     : dtype_(dtype), device_(device), generator_(at::detail::createCPUGenerator(/*seed=*/1)) {}
 

@@ -4,11 +4,15 @@
 #include <ATen/core/Generator.h>
 #include <ATen/core/Tensor.h>
 
+#include <string>
 #include <vector>
 
 namespace graft::reference {
 
 using Sizes = std::vector<int64_t>;
+
+/// "1x576"
+std::string to_text(const Sizes& shape);
 
 /// Values are drawn in float32 on the CPU and then rounded to the dtype, so that a case has the same ones on
 /// every device. Throws Error(unsupported) rather than ask for more than this machine's memory.

@@ -13,6 +13,7 @@ struct FoundCommit {
   RepoId repo;
   Revision revision;
   std::vector<HubFile> files;  // all of the commit's, sorted by path
+  Refs refs = {};              // the repo's, by which the revision was found; empty where a commit was asked for
   std::string note;            // not empty: this is from the cache, which may be behind the Hub, and why
 };
 

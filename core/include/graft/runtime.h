@@ -30,7 +30,7 @@ struct Package {
   TrustDecision trust;
   std::vector<VariantTrace> variants;  // all of the repo's, in order of preference
   std::string note;  // what to know about it: that it comes from the cache because the Hub is out of reach
-  Metadata metadata;     // what its publisher says of it; empty for a local one
+  std::shared_ptr<const Metadata> metadata;  // what its publisher says of it; never null, empty for a local one
   std::shared_ptr<const LoadedPlugin> plugin;
 };
 
@@ -57,6 +57,9 @@ struct LoadOptions {
   std::optional<HostPlatform> host = {};  // resolve for this one instead of this machine: to look and fetch, not to load
   std::stop_token stop = {};       // ends a download with Error(cancelled)
 };
+
+/// The platform that variants are resolved for: the one that is described, else this machine with what the device needs.
+HostPlatform host_for(const LoadOptions& options);
 
 /// A package that was found: nothing of it is loaded, nothing but its list of files fetched.
 struct LocatedPackage {

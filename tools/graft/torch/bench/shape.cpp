@@ -24,12 +24,6 @@ Sizes parse_shape(const std::string& text) {
   }
 }
 
-std::string to_text(const Sizes& shape) {
-  std::string text;
-  for (int64_t size : shape) text += (text.empty() ? "" : "x") + std::to_string(size);
-  return text;
-}
-
 std::string_view shape_form(std::string_view contract) {
   for (const ShapeForm& known : kShapeForms) {
     if (known.contract == contract) return known.form;

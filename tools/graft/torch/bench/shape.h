@@ -9,11 +9,10 @@
 namespace graft::bench {
 
 using reference::Sizes;
+using reference::to_text;
 
 /// Throws Error(invalid_argument) for anything but positive numbers with x between them.
 Sizes parse_shape(const std::string& text);
-
-std::string to_text(const Sizes& shape);
 
 /// What the numbers mean for a contract: "ROWSxHIDDEN"; "" for one that has no form.
 std::string_view shape_form(std::string_view contract);
