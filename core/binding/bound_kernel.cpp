@@ -75,7 +75,7 @@ BoundKernel::BoundKernel(Kernel kernel, LayerFacts facts, Unprepared)
   for (size_t i = 0; i < layer.weights.size(); ++i) {
     const at::Tensor& tensor = layer.weights[i];
     if (!tensor.defined()) continue;
-    weights_.push_back({i, tensor, view(tensor), version_of(tensor)});
+    weights_.push_back({i, tensor, view(tensor), version_of(tensor), tensor.storage().data(), tensor.storage_offset()});
     if (tensor.is_meta()) weights_.back().view.device = device;
   }
   for (Weight& weight : weights_) template_[weight.position] = as_value(&weight.view);
@@ -92,10 +92,13 @@ BoundKernel::BoundKernel(Kernel kernel, LayerFacts facts, Unprepared)
   }
   // In-place results would have to take the place of their own inputs in the graph: the layer's own forward
   // does that.
-  const bool inout =
+  inout_ =
       std::any_of(contract.arguments, contract.arguments + contract.argument_count,
                   [](const graft_argument& argument) { return argument.direction == GRAFT_INOUT; });
-  differentiable_ = (entry.flags & GRAFT_ENTRY_HAS_BACKWARD) != 0 && !inout;
+  differentiable_ = (entry.flags & GRAFT_ENTRY_HAS_BACKWARD) != 0 && !inout_;
+  forward_ = entry.forward;
+  cpu_call_ = make_cpu_call(ThreadPool::shared(), nullptr, 0);
+  prepares_ = entry.prepare != nullptr;
 }
 
 void BoundKernel::prepare() {
@@ -127,10 +130,10 @@ KernelInstance::~KernelInstance() {
 
 bool BoundKernel::weights_changed() const {
   // Who has no prepare() reads new values through the old pointer: an optimizer's step needs no new instance.
-  const bool prepared = prepares();
   for (const Weight& weight : weights_) {
-    if (weight.tensor.const_data_ptr() != weight.view.data) return true;
-    if (prepared && version_of(weight.tensor) != weight.version) return true;
+    const c10::TensorImpl& impl = *weight.tensor.unsafeGetTensorImpl();
+    if (impl.unsafe_storage().data() != weight.storage || impl.storage_offset() != weight.offset) return true;
+    if (prepares_ && version_of(weight.tensor) != weight.version) return true;
   }
   return false;
 }
@@ -148,103 +151,103 @@ bool BoundKernel::gradient_needed(std::initializer_list<TensorArg> inputs) const
 
 BoundKernel::Outcome BoundKernel::call(std::initializer_list<TensorArg> inputs, at::Tensor* outputs,
                                        size_t output_count) const {
-  if (!gradient_needed(inputs)) return forward(inputs, outputs, output_count, nullptr);
-  if (!differentiable_) return Outcome::unsupported;
-  ForBackward for_backward;
+  if (weights_changed()) return Outcome::stale;
+  const bool for_backward = gradient_needed(inputs);
+  if (for_backward && !differentiable_) return Outcome::unsupported;
+  std::unique_ptr<CallPlan> unkept;
+  const CallPlan* plan = plans_.find(inputs, for_backward);
+  if (plan == nullptr) [[unlikely]] {
+    unkept = plan_call(*facts().plan, template_, binding_, inputs, for_backward, facts().device, facts().dtype,
+                       kernel().ref.str());
+    if (unkept == nullptr) return Outcome::unsupported;
+    if (!ask_entry(*unkept)) return Outcome::failed;
+    plan = plans_.keep(unkept);
+    if (plan == nullptr) plan = unkept.get();
+  }
+  if (!plan->served) return Outcome::unsupported;
+  if (plan->returned > output_count) {
+    throw Error(ErrorCode::invalid_argument, "call of " + kernel().ref.str(),
+                std::string(instance_->contract().name) + " has more outputs than the layer takes",
+                "let own() return a std::tuple of all outputs");
+  }
+  if (!for_backward) return run(*plan, inputs, outputs, nullptr);
+
+  SavedOutputs saved;
   const Outcome outcome = [&] {
     const at::NoGradGuard no_grad;  // copies of strided inputs are no steps of the graph
-    return forward(inputs, outputs, output_count, &for_backward);
+    return run(*plan, inputs, outputs, saved.data());
   }();
-  if (outcome == Outcome::done) record(inputs, outputs, for_backward);
+  if (outcome == Outcome::done) record(inputs, outputs, saved, plan->backward_workspace);
   return outcome;
 }
 
-BoundKernel::Outcome BoundKernel::forward(std::initializer_list<TensorArg> inputs, at::Tensor* outputs,
-                                          size_t output_count, ForBackward* for_backward) const {
-  if (weights_changed()) return Outcome::stale;
-
-  const LayerFacts& layer = facts();
-  const graft_contract& contract = layer.plan->contract();
-  const graft_entry& entry = *kernel().entry;
-  const size_t count = contract.argument_count;
+BoundKernel::Outcome BoundKernel::run(const CallPlan& plan, std::initializer_list<TensorArg> inputs,
+                                      at::Tensor* outputs, at::Tensor* saved) const {
   std::array<graft_value, kMaxArguments> arguments;
   std::array<graft_tensor, kMaxArguments> views;
-  std::array<at::Tensor, 4> made_contiguous;  // copies of inputs whose strides the contract does not allow
-  size_t copies = 0;
-  std::memcpy(arguments.data(), template_.data(), count * sizeof(graft_value));
-
-  bool inout = false;
-  const TensorArg* input = inputs.begin();
-  for (size_t i = 0; i < count; ++i) {
-    const graft_argument& argument = contract.arguments[i];
-    if (!is_input(argument) || is_weight(argument)) continue;
-    const at::Tensor* tensor = input != inputs.end() ? (input++)->get() : nullptr;
-    if (tensor == nullptr) continue;
-    if (tensor->device() != layer.device || tensor->layout() != at::kStrided || tensor->is_conj() ||
-        tensor->is_neg()) {
-      return Outcome::unsupported;
-    }
-    if (!strides_fit(*tensor, argument.flags)) {
-      if (argument.direction == GRAFT_INOUT || copies == made_contiguous.size()) return Outcome::unsupported;
-      made_contiguous[copies] = tensor->contiguous();
-      tensor = &made_contiguous[copies++];
-    }
-    inout = inout || argument.direction == GRAFT_INOUT;
-    views[i] = view(*tensor);
-    arguments[i] = as_value(&views[i]);
+  std::vector<at::Tensor> copies;
+  std::memcpy(arguments.data(), template_.data(), template_.size() * sizeof(graft_value));
+  const auto pass = [&](size_t position, const graft_tensor& planned, void* data) {
+    views[position] = planned;
+    views[position].data = data;
+    arguments[position] = as_value(&views[position]);
+  };
+  uintptr_t misaligned = 0;
+  for (const CallPlan::Input& input : plan.inputs) {
+    const at::Tensor* tensor = inputs.begin()[input.number].get();
+    if (input.copied) [[unlikely]] tensor = &copies.emplace_back(tensor->contiguous());
+    void* data = input.written ? data_for_writing(*tensor, input.itemsize) : data_for_reading(*tensor, input.itemsize);
+    misaligned |= reinterpret_cast<uintptr_t>(data) & input.misaligned;
+    pass(input.position, input.view, data);
+  }
+  if (misaligned != 0) [[unlikely]] throw_misaligned(arguments.data());
+  for (const CallPlan::Output& output : plan.outputs) {
+    at::Tensor& made = output.saved ? saved[output.position] : *outputs++;
+    made = allocate({output.sizes.data(), size_t(output.view.ndim)}, output.dtype, facts().device);
+    pass(output.position, output.view, made.mutable_data_ptr());
   }
 
-  ContractBinding binding = binding_;
-  if (std::string why; !layer.plan->check(arguments.data(), binding, ContractPart::inputs, &why)) {
-    throw Error(ErrorCode::invalid_argument, "call of " + kernel().ref.str() + " (" + contract.name + ")",
-                why, "give the layer inputs that its contract allows");
-  }
-  if (!same_dtype(binding.dtype, to_graft(layer.dtype))) return Outcome::unsupported;
-
-  size_t output = 0;
-  for (size_t i = 0; i < count; ++i) {
-    const graft_argument& argument = contract.arguments[i];
-    if (is_input(argument) || (is_saved(argument) && for_backward == nullptr)) continue;
-    std::array<int64_t, kMaxRank> shape;
-    const int rank = layer.plan->output_shape(i, binding, shape.data());
-    if (rank < 0) return Outcome::unsupported;
-    if (!is_saved(argument) && output >= output_count) {
-      throw Error(ErrorCode::invalid_argument, "call of " + kernel().ref.str(),
-                  std::string(contract.name) + " has more outputs than the layer takes",
-                  "let own() return a std::tuple of all outputs");
-    }
-    at::Tensor& made = is_saved(argument) ? for_backward->saved[i] : outputs[output++];
-    made =
-        allocate({shape.data(), size_t(rank)}, to_torch(layer.plan->output_dtype(i, binding)), layer.device);
-    views[i] = view(made);
-    arguments[i] = as_value(&views[i]);
-  }
-
-  if (entry.supports != nullptr) {
-    const graft_status status = call_plugin(
-        [&] { return entry.supports(&entry, &contract, layer.attributes.data(), arguments.data()); });
-    if (status != GRAFT_OK) return Outcome::unsupported;
-  }
-  ThreadPool& pool = ThreadPool::shared();
-  size_t bytes = 0;
-  graft_status status = workspace_size(GRAFT_WORKSPACE_FORWARD, arguments.data(), &bytes);
-  // Asked for now, while all arguments' shapes are at hand, and the layer's own forward too if the answer is
-  // no.
-  if (status == GRAFT_OK && for_backward != nullptr) {
-    status = workspace_size(GRAFT_WORKSPACE_BACKWARD, arguments.data(), &for_backward->workspace);
-  }
-  if (status != GRAFT_OK) {
-    last_failure = status_name(status) + " in workspace_size: " + plugin_message();
-    return Outcome::failed;
-  }
-  Scratch scratch(bytes);
-  const CpuCall cpu = make_cpu_call(pool, scratch.data(), bytes);
-  status = call_plugin([&] { return entry.forward(instance_->made, &cpu.call, arguments.data()); });
-  if (status == GRAFT_OK) return Outcome::done;
-  if (status == GRAFT_UNSUPPORTED && !inout) return Outcome::unsupported;
+  Scratch scratch(plan.workspace);
+  CpuCall cpu = cpu_call_;
+  cpu.call.workspace = scratch.data();
+  cpu.call.workspace_size = plan.workspace;
+  const graft_status status =
+      call_plugin([&] { return forward_(instance_->made, &cpu.call, arguments.data()); });
+  if (status == GRAFT_OK) [[likely]] return Outcome::done;
+  if (status == GRAFT_UNSUPPORTED && !inout_) return Outcome::unsupported;
   last_failure = status_name(status) + (plugin_message().empty() ? "" : ": " + plugin_message());
-  if (inout || status == GRAFT_DEVICE_LOST) throw_plugin_error(status, kernel().ref.str(), "forward");
+  if (inout_ || status == GRAFT_DEVICE_LOST) throw_plugin_error(status, kernel().ref.str(), "forward");
   return Outcome::failed;
+}
+
+void BoundKernel::throw_misaligned(const graft_value* arguments) const {
+  ContractBinding binding = binding_;
+  std::string why;
+  facts().plan->check(arguments, binding, ContractPart::inputs, &why);
+  throw broken_contract(instance_->contract(), kernel().ref.str(), why);
+}
+
+bool BoundKernel::ask_entry(CallPlan& plan) const {
+  if (!plan.served) return true;
+  std::vector<graft_value> arguments = template_;
+  for (const CallPlan::Input& input : plan.inputs) arguments[input.position] = as_value(&input.view);
+  for (const CallPlan::Output& output : plan.outputs) arguments[output.position] = as_value(&output.view);
+
+  const graft_entry& entry = *kernel().entry;
+  if (entry.supports != nullptr) {
+    const graft_status status = call_plugin([&] {
+      return entry.supports(&entry, &instance_->contract(), facts().attributes.data(), arguments.data());
+    });
+    plan.served = status == GRAFT_OK;
+    if (!plan.served) return true;
+  }
+  graft_status status = workspace_size(GRAFT_WORKSPACE_FORWARD, arguments.data(), &plan.workspace);
+  // Asked for now, while the layer's own forward can still take over.
+  if (status == GRAFT_OK && plan.for_backward) {
+    status = workspace_size(GRAFT_WORKSPACE_BACKWARD, arguments.data(), &plan.backward_workspace);
+  }
+  if (status != GRAFT_OK) last_failure = status_name(status) + " in workspace_size: " + plugin_message();
+  return status == GRAFT_OK;
 }
 
 graft_status BoundKernel::workspace_size(uint32_t pass, const graft_value* arguments, size_t* bytes) const {
@@ -263,7 +266,7 @@ graft_status BoundKernel::workspace_size(uint32_t pass, const graft_value* argum
 }
 
 void BoundKernel::record(std::initializer_list<TensorArg> inputs, const at::Tensor* outputs,
-                         const ForBackward& kept) const {
+                         const SavedOutputs& saved, size_t backward_workspace) const {
   const graft_contract& contract = facts().plan->contract();
   std::array<const at::Tensor*, kMaxArguments> tensors{};
   const TensorArg* input = inputs.begin();
@@ -274,10 +277,10 @@ void BoundKernel::record(std::initializer_list<TensorArg> inputs, const at::Tens
     } else if (is_input(argument)) {
       if (input != inputs.end()) tensors[i] = (input++)->get();
     } else {
-      tensors[i] = is_saved(argument) ? &kept.saved[i] : outputs++;
+      tensors[i] = is_saved(argument) ? &saved[i] : outputs++;
     }
   }
-  record_backward(instance_, {tensors.data(), contract.argument_count}, kept.workspace);
+  record_backward(instance_, {tensors.data(), contract.argument_count}, backward_workspace);
 }
 
 }  // namespace graft

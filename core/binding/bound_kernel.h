@@ -10,7 +10,9 @@
 #include <vector>
 
 #include "arguments.h"
+#include "call_plan.h"
 #include "graft/kernel_slot.h"
+#include "graft/thread_pool.h"
 #include "kernel_instance.h"
 
 namespace graft {
@@ -41,8 +43,6 @@ class BoundKernel {
 
   const Kernel& kernel() const { return instance_->kernel; }
   const LayerFacts& facts() const { return instance_->facts; }
-  /// Whether it was shown its weights, and is made anew when one of them changes.
-  bool prepares() const { return kernel().entry->prepare != nullptr; }
   /// What the last failed call on this thread said.
   static const std::string& failure();
 
@@ -52,29 +52,33 @@ class BoundKernel {
     at::Tensor tensor;
     graft_tensor view;
     int64_t version;
+    const void* storage;  // where it begins, and the tensor in it, as elements
+    int64_t offset;
   };
-  /// What forward leaves for backward.
-  struct ForBackward {
-    std::array<at::Tensor, kMaxArguments> saved;  // the contract's SAVED outputs, by position
-    size_t workspace = 0;                         // bytes that backward needs
-  };
+  using SavedOutputs = std::array<at::Tensor, kMaxArguments>;  // the contract's SAVED ones, by position
   struct Unprepared {};  // a constructor's tag
   BoundKernel(Kernel kernel, LayerFacts facts, Unprepared);
   void prepare();
   bool weights_changed() const;
   bool gradient_needed(std::initializer_list<TensorArg> inputs) const;
-  /// The call without its autograd. SAVED outputs are allocated if there is a `for_backward`.
-  Outcome forward(std::initializer_list<TensorArg> inputs, at::Tensor* outputs, size_t output_count,
-                  ForBackward* for_backward) const;
+  /// The call without its autograd; `saved` may be null if the plan has none.
+  Outcome run(const CallPlan& plan, std::initializer_list<TensorArg> inputs, at::Tensor* outputs, at::Tensor* saved) const;
+  [[noreturn]] void throw_misaligned(const graft_value* arguments) const;
+  /// What the entry has to say to a call of these shapes: whether it serves it, and with how much workspace. False: it failed.
+  bool ask_entry(CallPlan& plan) const;
   graft_status workspace_size(uint32_t pass, const graft_value* arguments, size_t* bytes) const;
-  void record(std::initializer_list<TensorArg> inputs, const at::Tensor* outputs,
-              const ForBackward& kept) const;
+  void record(std::initializer_list<TensorArg> inputs, const at::Tensor* outputs, const SavedOutputs& saved, size_t backward_workspace) const;
 
   std::shared_ptr<KernelInstance> instance_;
   std::vector<Weight> weights_;
   std::vector<graft_value> template_;  // a call's arguments with the weights filled in
   ContractBinding binding_;            // the dimensions that the weights fix
   bool differentiable_ = false;        // has a backward that serves this contract
+  bool prepares_ = false;              // and so is made anew when a weight changes
+  decltype(graft_entry::forward) forward_ = nullptr;  // the entry's: one load on the way of a call instead of three
+  CpuCall cpu_call_ = {};              // without its workspace
+  bool inout_ = false;                 // the contract has an argument that is written in place
+  mutable CallPlans plans_;
 };
 
 }  // namespace graft

@@ -2,6 +2,7 @@
 
 #include <torch/nn/module.h>
 
+#include <algorithm>
 #include <optional>
 
 #include "graft/error.h"
@@ -133,29 +134,9 @@ LayerReport SlotState::report() const {
   return training ? training_report_ : inference_report_;
 }
 
-namespace {
-
-/// Counts a call for as long as it lives.
-class Running {
- public:
-  explicit Running(std::atomic<int>& running) : running_(running) { ++running_; }
-  ~Running() { --running_; }
-  Running(const Running&) = delete;
-
- private:
-  std::atomic<int>& running_;
-};
-
-}  // namespace
-
 bool SlotState::run(std::initializer_list<TensorArg> inputs, at::Tensor* outputs, size_t count) {
   const bool training = trains();
   const BoundKernel* kernel = kernel_of(training).load(std::memory_order_acquire);
-  std::optional<Running> running;
-  if (kernel != nullptr && kernel->prepares()) {
-    running.emplace(running_);
-    kernel = kernel_of(training).load();  // again: the first one may have been cleared away before it was counted
-  }
   if (kernel == nullptr && !use_fallback_) throw_missing(training);
   while (kernel != nullptr) {
     switch (kernel->call(inputs, outputs, count)) {
@@ -200,13 +181,14 @@ const BoundKernel* SlotState::rebind(const BoundKernel* stale, bool training) {
     report_of(mode).state = LayerState::fallback;
     report_of(mode).reason = why;
   }
+  // An optimizer's step changes every weight: without this, each would leave a kernel behind.
+  const auto mine = std::find_if(kernels_.begin(), kernels_.end(), [&](const auto& kept) { return kept.get() == stale; });
+  if (mine != kernels_.end()) {
+    outdated_ = std::move(*mine);
+    kernels_.erase(mine);
+  }
   keep(fresh);
   refresh_active();
-  // An optimizer's step changes every weight: without this, each would leave a kernel behind. Whoever comes now finds the fresh
-  // one, and who had the old one is counted.
-  if (running_ == 1) {
-    std::erase_if(kernels_, [&](const auto& kept) { return kept.get() != inference_.load() && kept.get() != training_.load(); });
-  }
   return fresh.get();
 }
 

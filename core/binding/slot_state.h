@@ -70,12 +70,12 @@ class SlotState {
   std::atomic<SlotBinding::Chosen> chosen_{SlotBinding::Chosen::by_module};
   std::atomic<bool> use_fallback_{true};
   std::atomic<int> failures_{0};
-  std::atomic<int> running_{0};  // calls of kernels that may be made anew, see rebind()
   mutable std::mutex mutex_;  // guards what follows; never held during a call of the kernel
   LayerReport inference_report_, training_report_;
-  /// All kernels that were bound, since another thread may still be in a call of one that was replaced; rebind() clears them
-  /// away where nobody is.
+  /// Those in force, and those that bind() replaced: another thread may still be in a call of one, and calls are not counted.
   std::vector<std::shared_ptr<const BoundKernel>> kernels_;
+  /// What rebind() replaced, until the next time: then weights have changed again, and while they change nobody is in a call.
+  std::shared_ptr<const BoundKernel> outdated_;
 };
 
 /// The slots that modules registered, by module: the binding layer's one registry. Thread-safe.

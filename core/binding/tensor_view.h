@@ -44,6 +44,17 @@ inline graft_device to_graft(c10::Device device) {
   }
 }
 
+/// const_data_ptr() and mutable_data_ptr() of a tensor that is known to have a storage, and elements of `itemsize` bytes, without
+/// asking again.
+inline void* data_for_reading(const at::Tensor& tensor, int64_t itemsize) {
+  const c10::TensorImpl& impl = *tensor.unsafeGetTensorImpl();
+  return static_cast<char*>(const_cast<void*>(impl.unsafe_storage().data())) + itemsize * impl.storage_offset();
+}
+inline void* data_for_writing(const at::Tensor& tensor, int64_t itemsize) {
+  const c10::TensorImpl& impl = *tensor.unsafeGetTensorImpl();
+  return static_cast<char*>(impl.unsafe_storage().mutable_data()) + itemsize * impl.storage_offset();
+}
+
 /// A view that is valid while `tensor` lives and is not resized.
 inline graft_tensor view(const at::Tensor& tensor) {
   return {const_cast<void*>(tensor.const_data_ptr()),

@@ -77,15 +77,15 @@ ContractPlan::Mismatch ContractPlan::check_tensor(std::size_t index, const graft
     if (Mismatch mismatch = bind_shape(shape, tensor, binding); mismatch != Mismatch::none) return mismatch;
 
   auto address = reinterpret_cast<std::uintptr_t>(tensor.data) + tensor.byte_offset;
-  if (tensor.data && (address & (alignment(tensor) - 1))) return Mismatch::alignment;
+  if (tensor.data && (address & (alignment(tensor.dtype) - 1))) return Mismatch::alignment;
   std::uint32_t flags = contract_->arguments[index].flags;
   if (flags & GRAFT_ARG_STRIDED) return Mismatch::none;
   if (flags & GRAFT_ARG_ROWS) return has_rows(tensor) ? Mismatch::none : Mismatch::rows;
   return is_contiguous(tensor) ? Mismatch::none : Mismatch::contiguous;
 }
 
-std::uint64_t ContractPlan::alignment(const graft_tensor& tensor) const {
-  std::uint64_t element = std::uint64_t{tensor.dtype.bits} * tensor.dtype.lanes / 8;
+std::uint64_t ContractPlan::alignment(graft_dtype dtype) const {
+  std::uint64_t element = std::uint64_t{dtype.bits} * dtype.lanes / 8;
   return std::max<std::uint64_t>({contract_->alignment, std::bit_floor(element), 1});
 }
 
@@ -141,7 +141,7 @@ std::string ContractPlan::explain(Mismatch mismatch, std::size_t index, const gr
     case Mismatch::rows:
       return "has strides " + list(tensor.strides, tensor.ndim) + "; the last must be 1";
     case Mismatch::alignment:
-      return "is not aligned to " + std::to_string(alignment(tensor)) + " bytes";
+      return "is not aligned to " + std::to_string(alignment(tensor.dtype)) + " bytes";
     default:
       break;
   }

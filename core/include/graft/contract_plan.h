@@ -57,6 +57,9 @@ class ContractPlan {
   /// Its dtype; bits 0 if it is "T" and that is not bound.
   graft_dtype output_dtype(std::size_t index, const ContractBinding& binding) const;
 
+  /// Bytes, a power of two, that the address of a tensor of this dtype is a multiple of.
+  std::uint64_t alignment(graft_dtype dtype) const;
+
   /// The number of a dimension's name in ContractBinding::sizes; -1 if the contract has no such name.
   int dimension(std::string_view name) const;
 
@@ -88,7 +91,6 @@ class ContractPlan {
     alignment
   };
   Mismatch check_tensor(std::size_t index, const graft_tensor& tensor, ContractBinding& binding) const;
-  std::uint64_t alignment(const graft_tensor& tensor) const;  // bytes, a power of two
   Mismatch bind_shape(const Shape& shape, const graft_tensor& tensor, ContractBinding& binding) const;
   bool bind_dimension(const Dimension& dimension, std::int64_t size, ContractBinding& binding) const;
   std::string explain(Mismatch mismatch, std::size_t index, const graft_value& value,
