@@ -63,6 +63,8 @@ class BoundKernel {
   void prepare();
   bool weights_changed() const;
   bool gradient_needed(std::initializer_list<TensorArg> inputs) const;
+  /// The call as a call of the contract's operator.
+  Outcome through_operator(std::initializer_list<TensorArg> inputs, at::Tensor* outputs, size_t output_count) const;
   /// The call without its autograd. SAVED outputs are allocated if there is a `for_backward`.
   Outcome forward(std::initializer_list<TensorArg> inputs, at::Tensor* outputs, size_t output_count,
                   ForBackward* for_backward) const;
