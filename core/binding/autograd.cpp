@@ -10,11 +10,11 @@
 #include <vector>
 
 #include "arguments.h"
+#include "call_values.h"
 #include "graft/error.h"
 #include "graft/plugin_call.h"
 #include "graft/thread_pool.h"
 #include "scratch.h"
-#include "tensor_view.h"
 
 namespace graft {
 namespace {
@@ -37,31 +37,6 @@ edge_list edges_to_inputs(const graft_contract& contract, std::span<const at::Te
   }
   return edges;
 }
-
-/// A gradient as the ABI has tensors: strided, without pending conjugation or negation, row-major.
-at::Tensor plain(at::Tensor gradient) {
-  if (gradient.layout() != at::kStrided) gradient = gradient.to_dense();
-  return gradient.resolve_conj().resolve_neg().contiguous();
-}
-
-/// A call's arguments as the entry sees them; absent ones are GRAFT_NONE. Holds the tensors.
-class Values {
- public:
-  Values() = default;
-  Values(const Values&) = delete;  // values point to views
-  void set(size_t i, at::Tensor tensor) {
-    if (!tensor.defined()) return;
-    tensors_[i] = std::move(tensor);
-    views_[i] = view(tensors_[i]);
-    values_[i] = as_value(&views_[i]);
-  }
-  const graft_value* data() const { return values_.data(); }
-
- private:
-  std::array<at::Tensor, kMaxArguments> tensors_;
-  std::array<graft_tensor, kMaxArguments> views_;
-  std::array<graft_value, kMaxArguments> values_{};
-};
 
 class KernelBackward : public torch::autograd::Node {
  public:
@@ -108,7 +83,7 @@ class KernelBackward : public torch::autograd::Node {
                                           [](const at::Tensor& g) { return g.defined(); });
     if (!any_gradient) return grad_inputs;
 
-    Values arguments, gradients, results;
+    CallValues arguments, gradients, results;
     unpack(arguments);
     for (size_t i = 0; i < grad_outputs.size(); ++i) {
       if (grad_outputs[i].defined()) gradients.set(i, plain(grad_outputs[i]));
@@ -138,7 +113,7 @@ class KernelBackward : public torch::autograd::Node {
                 "report it to the kernel's author; unbound, the layer trains with its own forward");
   }
 
-  void unpack(Values& arguments) {
+  void unpack(CallValues& arguments) {
     const graft_contract& contract = instance_->contract();
     const std::lock_guard lock(mutex_);  // another thread may be releasing them
     size_t next = 0;

@@ -14,6 +14,7 @@
 #include "graft/plugin_call.h"
 #include "graft/thread_pool.h"
 #include "scratch.h"
+#include "slot_call.h"
 #include "tensor_view.h"
 
 namespace graft {
@@ -33,7 +34,8 @@ const std::string& BoundKernel::failure() {
 
 BoundKernel::BoundKernel(Kernel kernel, LayerFacts facts)
     : BoundKernel(std::move(kernel), std::move(facts), Unprepared()) {
-  prepare();
+  through_operator_ = !this->facts().operator_kernel.empty();
+  if (!through_operator_) prepare();  // an operator has instances of its own, by their weights
 }
 
 void BoundKernel::check(Kernel kernel, LayerFacts facts) {
@@ -46,37 +48,13 @@ BoundKernel::BoundKernel(Kernel kernel, LayerFacts facts, Unprepared)
   const graft_contract& contract = layer.plan->contract();
   const graft_entry& entry = *this->kernel().entry;
   const std::string name = "kernel " + this->kernel().ref.str();
-  if (!fulfils(entry, contract.name)) {
-    throw Error(ErrorCode::unsupported, name,
-                "its contract is " + contract_names(entry) + ", the layer's is " + contract.name,
-                "map the layer to an entry with that contract");
-  }
-  const graft_device device = to_graft(layer.device);
-  if (entry.device_type != device.type || device.type != GRAFT_DEVICE_CPU) {
-    throw Error(ErrorCode::unsupported, name,
-                "the layer is on " + layer.device.str() + ", and kernels are called on CPU only",
-                "leave the layer unmapped for this device");
-  }
-  const graft_dtype dtype = to_graft(layer.dtype);
-  const std::span served_dtypes(entry.dtypes, entry.dtype_count);
-  if (std::none_of(served_dtypes.begin(), served_dtypes.end(),
-                   [&](graft_dtype d) { return same_dtype(d, dtype); })) {
-    std::string served;
-    for (graft_dtype d : served_dtypes) served += (served.empty() ? "" : ", ") + dtype_name(d);
-    throw Error(ErrorCode::unsupported, name,
-                "it serves " + served + "; the layer is in " + dtype_name(dtype),
-                "load the model with one of these dtypes, or map another kernel");
-  }
-
-  if (contract.argument_count > kMaxArguments) {
-    throw Error(ErrorCode::unsupported, name, std::string(contract.name) + " has more than 24 arguments");
-  }
+  check_served(*instance_);
   template_.resize(contract.argument_count);
   for (size_t i = 0; i < layer.weights.size(); ++i) {
     const at::Tensor& tensor = layer.weights[i];
     if (!tensor.defined()) continue;
     weights_.push_back({i, tensor, view(tensor), version_of(tensor), tensor.storage().data(), tensor.storage_offset()});
-    if (tensor.is_meta()) weights_.back().view.device = device;
+    if (tensor.is_meta()) weights_.back().view.device = to_graft(layer.device);
   }
   for (Weight& weight : weights_) template_[weight.position] = as_value(&weight.view);
 
@@ -84,12 +62,7 @@ BoundKernel::BoundKernel(Kernel kernel, LayerFacts facts, Unprepared)
     throw Error(ErrorCode::unsupported, name, why, "map a kernel whose contract fits the layer's weights");
   }
 
-  const graft_status status = call_plugin(
-      [&] { return entry.create(&entry, &contract, device, layer.attributes.data(), &instance_->made); });
-  if (status != GRAFT_OK) {
-    instance_->made = nullptr;  // nothing was made that destroy() could take
-    throw_plugin_error(status, this->kernel().ref.str(), "create");
-  }
+  create(*instance_);
   // In-place results would have to take the place of their own inputs in the graph: the layer's own forward
   // does that.
   inout_ =
@@ -119,15 +92,6 @@ void BoundKernel::prepare() {
   }
 }
 
-KernelInstance::~KernelInstance() {
-  const graft_entry& entry = *kernel.entry;
-  if (made == nullptr || entry.destroy == nullptr || plugins_are_gone()) return;
-  call_plugin([&] {
-    entry.destroy(made);
-    return GRAFT_OK;
-  });
-}
-
 bool BoundKernel::weights_changed() const {
   // Who has no prepare() reads new values through the old pointer: an optimizer's step needs no new instance.
   for (const Weight& weight : weights_) {
@@ -151,6 +115,7 @@ bool BoundKernel::gradient_needed(std::initializer_list<TensorArg> inputs) const
 
 BoundKernel::Outcome BoundKernel::call(std::initializer_list<TensorArg> inputs, at::Tensor* outputs,
                                        size_t output_count) const {
+  if (through_operator_) [[unlikely]] return call_through_operator(inputs, outputs, output_count);
   if (weights_changed()) return Outcome::stale;
   const bool for_backward = gradient_needed(inputs);
   if (for_backward && !differentiable_) return Outcome::unsupported;
@@ -179,6 +144,23 @@ BoundKernel::Outcome BoundKernel::call(std::initializer_list<TensorArg> inputs, 
   }();
   if (outcome == Outcome::done) record(inputs, outputs, saved, plan->backward_workspace);
   return outcome;
+}
+
+BoundKernel::Outcome BoundKernel::call_through_operator(std::initializer_list<TensorArg> inputs, at::Tensor* outputs,
+                                                   size_t output_count) const {
+  if (weights_changed()) return Outcome::stale;  // their device may be another now
+  for (const TensorArg& input : inputs) {
+    if (input.get() != nullptr && input.get()->device() != facts().device) return Outcome::unsupported;
+  }
+  try {
+    call_operator(facts(), inputs, outputs, output_count);
+    return Outcome::done;
+  } catch (const Error& error) {
+    if (error.code() == ErrorCode::unsupported) return Outcome::unsupported;
+    if (error.code() != ErrorCode::plugin) throw;
+    last_failure = error.why();
+    return Outcome::failed;
+  }
 }
 
 BoundKernel::Outcome BoundKernel::run(const CallPlan& plan, std::initializer_list<TensorArg> inputs,

@@ -61,6 +61,8 @@ class BoundKernel {
   void prepare();
   bool weights_changed() const;
   bool gradient_needed(std::initializer_list<TensorArg> inputs) const;
+  /// The call as a call of the contract's operator.
+  Outcome call_through_operator(std::initializer_list<TensorArg> inputs, at::Tensor* outputs, size_t output_count) const;
   /// The call without its autograd; `saved` may be null if the plan has none.
   Outcome run(const CallPlan& plan, std::initializer_list<TensorArg> inputs, at::Tensor* outputs, at::Tensor* saved) const;
   [[noreturn]] void throw_misaligned(const graft_value* arguments) const;
@@ -77,6 +79,7 @@ class BoundKernel {
   bool prepares_ = false;              // and so is made anew when a weight changes
   decltype(graft_entry::forward) forward_ = nullptr;  // the entry's: one load on the way of a call instead of three
   CpuCall cpu_call_ = {};              // without its workspace
+  bool through_operator_ = false;      // calls are calls of the contract's operator, which has instances of its own
   bool inout_ = false;                 // the contract has an argument that is written in place
   mutable CallPlans plans_;
 };

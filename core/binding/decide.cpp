@@ -9,8 +9,10 @@
 
 #include "graft/host_platform.h"
 #include "graft/kernel_mapping.h"
+#include "graft/operators.h"
 #include "graft/runtime.h"
 #include "self_check.h"
+#include "served_kernels.h"
 
 namespace graft {
 namespace {
@@ -52,9 +54,10 @@ void describe(const Kernel& kernel, LayerReport& report) {
 
 void check_mode(const Kernel& kernel, Mode mode) {
   const std::string what = "kernel " + kernel.ref.str();
-  if (has(mode, Mode::TorchCompile)) {
-    throw Error(ErrorCode::unsupported, what, "kernels are not available as operators of torch.compile",
-                "kernelize without Mode::TorchCompile");
+  if (has(mode, Mode::TorchCompile) && (kernel.entry->flags & GRAFT_ENTRY_COMPILE_SAFE) == 0) {
+    throw Error(ErrorCode::unsupported, what,
+                "it does not say that it works as an operator of torch.compile (GRAFT_ENTRY_COMPILE_SAFE)",
+                "map one that does to a mode with Mode::TorchCompile, or kernelize without it");
   }
   if (has(mode, Mode::Training) && (kernel.entry->flags & GRAFT_ENTRY_HAS_BACKWARD) == 0) {
     throw Error(ErrorCode::unsupported, what, "it has no backward, so training runs the layer's own forward",
@@ -153,6 +156,7 @@ Decision Decider::with_kernel(const Layer& layer, const std::string& reference, 
     check_mode(found, mode);
     check_determinism(found);
     check_results(found, reference, layer.slot->plan().contract(), facts);
+    if (has(mode, Mode::TorchCompile)) call_through_operator(found, layer, facts);
     if (same) {
       decision.kernel = other->kernel;
     } else if (make_ == Make::kernels) {
@@ -169,6 +173,12 @@ Decision Decider::with_kernel(const Layer& layer, const std::string& reference, 
     decision.refused = std::current_exception();
   }
   return decision;
+}
+
+void Decider::call_through_operator(const Kernel& found, const Layer& layer, LayerFacts& facts) {
+  operator_for(layer.slot->plan().contract().name);
+  facts.operator_kernel = operator_kernel(found);
+  if (make_ == Make::kernels) ServedKernels::shared().admit(found);
 }
 
 /// A kernel that does not fit the layer at all is told so by binding it.

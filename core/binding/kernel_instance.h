@@ -3,6 +3,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <string>
 #include <vector>
 
 #include "graft/contract.h"
@@ -18,6 +19,8 @@ struct LayerFacts {
   std::vector<at::Tensor> weights;
   c10::Device device = c10::kCPU;
   at::ScalarType dtype = at::kFloat;
+  /// Not empty: calls go through the contract's operator in torch's dispatcher, which gets this as its `kernel`.
+  std::string operator_kernel = {};
 };
 
 /// Shared by a BoundKernel and the autograd nodes of its calls, which may outlive it, its slot and its
@@ -34,5 +37,11 @@ struct KernelInstance {
   const LayerFacts facts;
   graft_instance* made = nullptr;  // null for an entry without state
 };
+
+/// Throws Error(unsupported) if the entry does not serve the contract, the device or the dtype.
+void check_served(const KernelInstance& instance);
+
+/// Lets the entry make its state, `made`. Throws Error: unsupported for the attributes, plugin if it fails.
+void create(KernelInstance& instance);
 
 }  // namespace graft

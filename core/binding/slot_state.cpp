@@ -170,7 +170,9 @@ const BoundKernel* SlotState::rebind(const BoundKernel* stale, bool training) {
   std::shared_ptr<const BoundKernel> fresh;
   std::string why;
   try {
-    fresh = std::make_shared<const BoundKernel>(stale->kernel(), facts(stale->facts().device, stale->facts().dtype));
+    LayerFacts now = facts(stale->facts().device, stale->facts().dtype);
+    now.operator_kernel = stale->facts().operator_kernel;
+    fresh = std::make_shared<const BoundKernel>(stale->kernel(), std::move(now));
   } catch (const Error& error) {
     why = std::string("a weight changed, and then: ") + error.why();
   }

@@ -63,10 +63,10 @@ class ContractPlan {
   /// The number of a dimension's name in ContractBinding::sizes; -1 if the contract has no such name.
   int dimension(std::string_view name) const;
 
- private:
+  /// A dimension of a shape in the contract.
   struct Dimension {
     std::int64_t factor = 1;  // "2*I": 2; a number: that number
-    int name = -1;            // into names_; -1: a number
+    int name = -1;            // as dimension() numbers them; -1: a number
     bool broadcast = false;   // "?B"
   };
   struct Shape {
@@ -75,6 +75,10 @@ class ContractPlan {
     std::vector<Dimension> dimensions;
   };
 
+  /// The compiled shape of the argument at `index`, for who walks sizes that are no numbers yet.
+  const Shape& shape(std::size_t index) const { return shapes_[index]; }
+
+ private:
   void compile_shape(std::size_t index);
   void check_outputs_follow() const;
   enum class Mismatch {

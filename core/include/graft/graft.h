@@ -14,5 +14,6 @@
 #include "graft/kernel_slot.h"
 #include "graft/kernelize.h"
 #include "graft/mode.h"
+#include "graft/operators.h"
 #include "graft/pretrained_model.h"
 #include "graft/tokenizer.h"

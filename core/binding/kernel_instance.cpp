@@ -1,0 +1,66 @@
+#include "kernel_instance.h"
+
+#include <algorithm>
+#include <span>
+
+#include "arguments.h"
+#include "graft/dtype.h"
+#include "graft/error.h"
+#include "graft/loaded_plugin.h"
+#include "graft/plugin_call.h"
+#include "tensor_view.h"
+
+namespace graft {
+
+void check_served(const KernelInstance& instance) {
+  const LayerFacts& layer = instance.facts;
+  const graft_contract& contract = instance.contract();
+  const graft_entry& entry = *instance.kernel.entry;
+  const std::string name = "kernel " + instance.kernel.ref.str();
+  if (!fulfils(entry, contract.name)) {
+    throw Error(ErrorCode::unsupported, name,
+                "its contract is " + contract_names(entry) + ", the layer's is " + contract.name,
+                "map the layer to an entry with that contract");
+  }
+  const graft_device device = to_graft(layer.device);
+  if (entry.device_type != device.type || device.type != GRAFT_DEVICE_CPU) {
+    throw Error(ErrorCode::unsupported, name,
+                "the layer is on " + layer.device.str() + ", and kernels are called on CPU only",
+                "leave the layer unmapped for this device");
+  }
+  const graft_dtype dtype = to_graft(layer.dtype);
+  const std::span served_dtypes(entry.dtypes, entry.dtype_count);
+  if (std::none_of(served_dtypes.begin(), served_dtypes.end(),
+                   [&](graft_dtype d) { return same_dtype(d, dtype); })) {
+    std::string served;
+    for (graft_dtype d : served_dtypes) served += (served.empty() ? "" : ", ") + dtype_name(d);
+    throw Error(ErrorCode::unsupported, name,
+                "it serves " + served + "; the layer is in " + dtype_name(dtype),
+                "load the model with one of these dtypes, or map another kernel");
+  }
+  if (contract.argument_count > kMaxArguments) {
+    throw Error(ErrorCode::unsupported, name, std::string(contract.name) + " has more than 24 arguments");
+  }
+}
+
+void create(KernelInstance& instance) {
+  const graft_entry& entry = *instance.kernel.entry;
+  const graft_status status = call_plugin([&] {
+    return entry.create(&entry, &instance.contract(), to_graft(instance.facts.device),
+                        instance.facts.attributes.data(), &instance.made);
+  });
+  if (status == GRAFT_OK) return;
+  instance.made = nullptr;  // nothing was made that destroy() could take
+  throw_plugin_error(status, instance.kernel.ref.str(), "create");
+}
+
+KernelInstance::~KernelInstance() {
+  const graft_entry& entry = *kernel.entry;
+  if (made == nullptr || entry.destroy == nullptr || plugins_are_gone()) return;
+  call_plugin([&] {
+    entry.destroy(made);
+    return GRAFT_OK;
+  });
+}
+
+}  // namespace graft
