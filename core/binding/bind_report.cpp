@@ -4,13 +4,11 @@
 #include <map>
 #include <nlohmann/json.hpp>
 #include <ostream>
-#include <regex>
+
+#include "module_tree.h"
 
 namespace graft {
 namespace {
-
-/// "model.layers.7.mlp" → "model.layers.*.mlp", so that equal rows of different blocks fold into one.
-std::string folded(const std::string& module) { return std::regex_replace(module, std::regex("\\.[0-9]+(?=[. ]|$)"), ".*"); }
 
 std::string shortened(const std::string& text, size_t length) {
   return text.size() <= length ? text : text.substr(0, length);
@@ -44,8 +42,10 @@ std::string BindReport::json() const {
     nlohmann::ordered_json row = {{"layer", l.layer},   {"module", l.module}, {"state", name(l.state)},
                                   {"repo", l.repo},     {"commit", l.commit}, {"variant", l.variant},
                                   {"entry", l.entry},   {"digest", l.digest}, {"trust", l.trust},
-                                  {"publisher", l.publisher}, {"signer", l.signer}, {"rule", l.rule},
-                                  {"reason", l.reason}};
+                                  {"publisher", l.publisher}, {"license", l.license}, {"signer", l.signer},
+                                  {"rule", l.rule},     {"reason", l.reason}, {"calls", l.counters.calls},
+                                  {"unsupported", l.counters.unsupported},    {"errors", l.counters.errors}};
+    if (l.counters.timed > 0) row["seconds"] = l.counters.seconds;
     if (!l.reference.empty()) row["reference"] = l.reference;
     if (!l.covered_by.empty()) row["covered_by"] = l.covered_by;
     out["layers"].push_back(std::move(row));

@@ -48,6 +48,7 @@ void describe(const Kernel& kernel, LayerReport& report) {
   report.digest = kernel.digest;
   report.trust = kernel.trust.state;
   report.publisher = kernel.trust.publisher;
+  report.license = kernel.metadata->license;
   report.signer = kernel.trust.signer;
   report.rule = kernel.trust.rule;
 }

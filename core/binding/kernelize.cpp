@@ -7,6 +7,7 @@
 #include <set>
 
 #include "decide.h"
+#include "event_sink.h"
 #include "near_names.h"
 
 namespace graft {
@@ -105,6 +106,7 @@ BindReport kernelize(torch::nn::Module& module, const KernelizeOptions& options)
   Decider decider(module, options, Decider::Make::kernels);
   const std::vector<Layer> layers = layers_of(module);
   for (const Layer& layer : layers) {
+    const auto layer_start = Clock::now();
     Decisions decisions = decide_modes(decider, layer, options.mode);
     const std::exception_ptr refused = decisions.now(module.is_training()).refused;
     layer.slot->bind({.inference = std::move(decisions.inference.kernel),
@@ -113,6 +115,7 @@ BindReport kernelize(torch::nn::Module& module, const KernelizeOptions& options)
                       .training_report = std::move(decisions.training.report),
                       .chosen = decisions.chosen,
                       .use_fallback = options.use_fallback || refused != nullptr});  // it is left as it was
+    if (event_sink::is_heard()) event_sink::tell(layer.slot->report(), seconds_since(layer_start));
     if (refused && !options.use_fallback) std::rethrow_exception(refused);
   }
   BindReport report = gather(layers, lines_in_force(layers), options);
@@ -147,6 +150,7 @@ void unkernelize(torch::nn::Module& module) {
     SlotBinding none;
     none.inference_report = none.training_report = line;
     layer.slot->bind(std::move(none));
+    event_sink::tell(line);
   }
 }
 

@@ -110,6 +110,7 @@ void SlotState::bind(SlotBinding binding) {
   use_fallback_ = binding.use_fallback;
   chosen_ = binding.chosen;
   failures_ = 0;
+  counters_.reset();
   inference_.store(binding.inference.get(), std::memory_order_release);
   training_.store(binding.training.get(), std::memory_order_release);
   keep(std::move(binding.inference));
@@ -131,7 +132,9 @@ void SlotState::refresh_active() {
 LayerReport SlotState::report() const {
   const bool training = trains();
   const std::lock_guard lock(mutex_);
-  return training ? training_report_ : inference_report_;
+  LayerReport report = training ? training_report_ : inference_report_;
+  report.counters = counters_.read();
+  return report;
 }
 
 bool SlotState::run(std::initializer_list<TensorArg> inputs, at::Tensor* outputs, size_t count) {
@@ -139,16 +142,19 @@ bool SlotState::run(std::initializer_list<TensorArg> inputs, at::Tensor* outputs
   const BoundKernel* kernel = kernel_of(training).load(std::memory_order_acquire);
   if (kernel == nullptr && !use_fallback_) throw_missing(training);
   while (kernel != nullptr) {
-    switch (kernel->call(inputs, outputs, count)) {
+    switch (watched(*this, *kernel, inputs, counters_, [&] { return kernel->call(inputs, outputs, count); })) {
       case BoundKernel::Outcome::done: return true;
       case BoundKernel::Outcome::unsupported: return false;
-      case BoundKernel::Outcome::stale: kernel = rebind(kernel, training); break;
+      case BoundKernel::Outcome::stale:
+        kernel = rebind(kernel, training);
+        if (kernel == nullptr) event_sink::tell(report());
+        break;
       case BoundKernel::Outcome::failed:
         if (!use_fallback_) {
           throw Error(ErrorCode::plugin, "kernel " + kernel->kernel().ref.str(), BoundKernel::failure(),
                       "set use_fallback = true to let the layer's own forward take over");
         }
-        count_failure(kernel, training);
+        if (count_failure(kernel, training)) event_sink::tell(report());
         return false;
     }
   }
@@ -194,10 +200,10 @@ const BoundKernel* SlotState::rebind(const BoundKernel* stale, bool training) {
   return fresh.get();
 }
 
-void SlotState::count_failure(const BoundKernel* kernel, bool training) {
+bool SlotState::count_failure(const BoundKernel* kernel, bool training) {
   const int failures = ++failures_;
   const std::lock_guard lock(mutex_);
-  if (kernel_of(training).load(std::memory_order_relaxed) != kernel) return;
+  if (kernel_of(training).load(std::memory_order_relaxed) != kernel) return false;
   for (bool mode : {false, true}) {
     if (kernel_of(mode).load(std::memory_order_relaxed) != kernel) continue;
     report_of(mode).reason = "failed " + std::to_string(failures) + " × while running: " + BoundKernel::failure();
@@ -206,6 +212,7 @@ void SlotState::count_failure(const BoundKernel* kernel, bool training) {
     kernel_of(mode).store(nullptr, std::memory_order_release);
   }
   refresh_active();
+  return failures >= kFailuresUntilUnbound;
 }
 
 }  // namespace graft

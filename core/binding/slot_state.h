@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "bound_kernel.h"
+#include "call_watch.h"
 #include "graft/bind_report.h"
 #include "graft/kernel_slot.h"
 #include "graft/mode.h"
@@ -56,7 +57,8 @@ class SlotState {
   void keep(std::shared_ptr<const BoundKernel> kernel);
   void refresh_active();
   const BoundKernel* rebind(const BoundKernel* stale, bool training);
-  void count_failure(const BoundKernel* kernel, bool training);
+  /// Whether that was one too many, and the kernel is in force no more.
+  bool count_failure(const BoundKernel* kernel, bool training);
   /// Throws the reason if a kernel was asked for, and could not be had.
   void throw_missing(bool training) const;
 
@@ -70,7 +72,8 @@ class SlotState {
   std::atomic<SlotBinding::Chosen> chosen_{SlotBinding::Chosen::by_module};
   std::atomic<bool> use_fallback_{true};
   std::atomic<int> failures_{0};
-  mutable std::mutex mutex_;  // guards what follows; never held during a call of the kernel
+  alignas(64) CallCounters counters_;  // on a line of their own: every call writes here, and reads what stands above
+  alignas(64) mutable std::mutex mutex_;  // guards what follows; never held during a call of the kernel
   LayerReport inference_report_, training_report_;
   /// Those in force, and those that bind() replaced: another thread may still be in a call of one, and calls are not counted.
   std::vector<std::shared_ptr<const BoundKernel>> kernels_;

@@ -1,12 +1,12 @@
-// Graft's log: to standard error, from the level in GRAFT_LOG (debug, info, warning, error, off; warning if
-// unset).
+// Graft's log: to the host's logger (graft/logger.h), else to standard error, there from the level in GRAFT_LOG (debug, info,
+// warning, error, off; warning if unset).
 #pragma once
 
 #include <string_view>
 
-namespace graft {
+#include "graft/logger.h"
 
-enum class LogLevel { debug, info, warning, error };
+namespace graft {
 
 /// One line, "[graft] warning norm: message"; bytes that a terminal would act on are shown as '?'. Any
 /// thread.

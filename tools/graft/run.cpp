@@ -28,6 +28,7 @@ void add_run(CLI::App& app, CommandLine& line) {
   command->add_option("--max-new-tokens", options->max_new_tokens)
       ->check(CLI::Range(1, 1 << 20))
       ->capture_default_str();
+  command->add_option("--report", options->report, "also write a page that shows each layer and its kernel, which needs no network");
   command->callback([&line, options] {
     line.action = [&line, options] {
       options->json = line.json;

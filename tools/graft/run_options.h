@@ -12,6 +12,7 @@ struct RunOptions : KernelOptions {
   std::string prompt;
   std::string kernels = "on";  // "on", "off", "compare", "strict"
   int max_new_tokens = 64;
+  std::string report;  // a file for the report's page, or empty
   bool json = false;
 };
 

@@ -17,6 +17,7 @@
 #include "graft/fetch_model.h"
 #include "graft/stream_decoder.h"
 #include "graft/tokenizer.h"
+#include "html_file.h"
 #include "model_kernels.h"
 #include "terminal.h"
 
@@ -96,6 +97,11 @@ nlohmann::ordered_json json_of(const Answer& answer) {
           {"prefill_seconds", answer.prefill_seconds}};
 }
 
+void write_report(const RunOptions& options, const BindReport& report) {
+  if (options.report.empty()) return;
+  write_html_file("--report", options.report, report.html({.title = "graft run " + options.model}));
+}
+
 std::string speed(const Answer& answer) {
   char text[96];
   std::snprintf(text, sizeof text, "%.1f tokens/s after %.0f ms of prompt", answer.tokens_per_second,
@@ -106,6 +112,7 @@ std::string speed(const Answer& answer) {
 int run(const RunOptions& options) {
   const bool compare = options.kernels == "compare", kernels = options.kernels != "off";
   const ModelKernelizeOptions asked = kernelize_options(options);
+  if (!options.report.empty()) check_html_file("--report", options.report);
   const FetchedModel fetched = fetch_model(options.model);
   const std::filesystem::path& folder = fetched.folder;
   if (!fetched.note.empty()) std::cerr << "note: model " << options.model << " is " << fetched.note << "\n";
@@ -127,6 +134,7 @@ int run(const RunOptions& options) {
   if (kernels) {
     report = bind(*model, asked, options.attn_implementation);
     if (const std::string why = strict_failure(report); options.kernels == "strict" && !why.empty()) {
+      write_report(options, report);
       if (options.json) {
         std::cout << report.json() << "\n";
       } else {
@@ -144,6 +152,7 @@ int run(const RunOptions& options) {
     report.warnings = std::move(warnings);
   }
 
+  write_report(options, report);
   const Answer& last = kernels ? bound : own;
   if (options.json) {
     nlohmann::ordered_json out = {{"prompt_ids", prompt}};

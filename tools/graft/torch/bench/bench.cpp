@@ -98,7 +98,7 @@ void measure_all(const Plan& plan, const Machine& machine, const BenchOptions& o
 
 int bench(const BenchOptions& options) {
   const Interrupt interrupt;  // before other threads are made
-  if (!options.html.empty()) check_html_file(options.html);
+  if (!options.html.empty()) check_html_file("--html", options.html);
   set_threads(options.threads);
   Machine machine{.device = open_device(options.device)};
   const c10::InferenceMode guard;
@@ -122,7 +122,7 @@ int bench(const BenchOptions& options) {
     measure_all(plan, machine, options, progress, interrupt.token(), report);
     report.other_load = others.share();
   }
-  if (!options.html.empty()) write_html_file(options.html, html_of(report));
+  if (!options.html.empty()) write_html_file("--html", options.html, html_of(report));
   std::cout << (options.json ? json_of(report) + "\n" : table_of(report)) << std::flush;
   return report.cases.empty() || !report.all_correct() ? 1 : 0;
 }

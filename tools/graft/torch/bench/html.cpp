@@ -2,29 +2,16 @@
 #include <algorithm>
 #include <cstdio>
 
-#include "html_text.h"
+#include "html_page.h"
 #include "numbers.h"
 #include "report.h"
 
 namespace graft::bench {
 namespace {
 
-// The policy holds a browser to it, whatever a plugin's names may say.
-constexpr const char* kHead = R"(<!DOCTYPE html>
-<html lang="en"><head><meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-)";
-
 constexpr const char* kStyle = R"(
-:root { color-scheme: light dark; --text: #1c2024; --faint: #6b7480; --line: #d9dde2; --page: #ffffff;
-        --own: #9aa4b0; --kernel: #2467c9; --share: #2a8c5a; --bad: #c4302b; }
-@media (prefers-color-scheme: dark) {
-  :root { --text: #e6e9ed; --faint: #98a2ad; --line: #363c44; --page: #15181c;
-          --own: #737d89; --kernel: #6aa5ff; --share: #55c58c; --bad: #ff7a70; } }
-body { margin: 2rem auto; max-width: 68rem; padding: 0 1rem; background: var(--page); color: var(--text);
-       font: 15px/1.45 system-ui, sans-serif; }
-h1 { font-size: 1.5rem; } h2 { font-size: 1.15rem; margin-top: 2.2rem; }
+:root { --own: #9aa4b0; --kernel: #2467c9; --share: #2a8c5a; }
+@media (prefers-color-scheme: dark) { :root { --own: #737d89; --kernel: #6aa5ff; --share: #55c58c; } }
 p, figcaption { color: var(--faint); } figure { margin: 0; overflow-x: auto; }
 svg { width: 100%; min-width: 46rem; font-size: 12px; } svg text { fill: var(--text); } svg .faint { fill: var(--faint); }
 .own { fill: var(--own); } .kernel { fill: var(--kernel); } .share { fill: var(--share); } .track { fill: var(--line); }
@@ -131,10 +118,7 @@ std::string table(const Report& report) {
 }  // namespace
 
 std::string html_of(const Report& report) {
-  const std::string title = "graft bench " + report.ref;
-  std::string page = kHead + ("<title>" + escaped(title) + "</title>\n<style>") + kStyle +
-                     "</style></head>\n<body>\n<h1>" + escaped(title) + "</h1>\n<p>" +
-                     escaped(package_line(report)) + "<br>" + escaped(machine_line(report)) + "</p>\n";
+  std::string page = "<p>" + escaped(package_line(report)) + "<br>" + escaped(machine_line(report)) + "</p>\n";
   if (const std::string line = disturbance_line(report); !line.empty())
     page += "<p><strong>Note</strong>: " + escaped(line) + ".</p>\n";
   for (const std::string& entry : entries_of(report)) {
@@ -151,7 +135,7 @@ std::string html_of(const Report& report) {
     }
     page += "</ul>\n";
   }
-  return page + "</body></html>\n";
+  return HtmlPage{.title = "graft bench " + report.ref, .style = kStyle, .body = page}.str();
 }
 
 }  // namespace graft::bench

@@ -1,0 +1,24 @@
+#include "call_watch.h"
+
+namespace graft {
+
+void open_range(at::RecordFunction& range, const std::string& layer, const BoundKernel& kernel,
+                std::initializer_list<TensorArg> inputs) {
+  const std::string name = "graft::" + layer + " (" + kernel.kernel().ref.str() + ")";
+  if (!range.needsInputs()) return range.before(name);
+  std::vector<c10::IValue> values;  // for the shapes that a profiler records
+  for (const TensorArg& input : inputs) {
+    values.push_back(input.get() != nullptr ? c10::IValue(*input.get()) : c10::IValue());
+  }
+  range.before(name, c10::ArrayRef<const c10::IValue>(values.data(), values.size()));
+}
+
+void tell_call(const LayerReport& line, std::chrono::nanoseconds time) {
+  event_sink::tell({Event::Kind::call, line.layer, line.module, line.reference, "", std::chrono::duration<double>(time).count()});
+}
+
+void tell_error(const LayerReport& line, const std::string& reason) {
+  if (event_sink::is_heard()) event_sink::tell({Event::Kind::error, line.layer, line.module, line.reference, reason, 0});
+}
+
+}  // namespace graft

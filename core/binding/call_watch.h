@@ -1,0 +1,95 @@
+// What is seen of a bound kernel's calls from outside: counters, ranges in torch's profiler, events.
+#pragma once
+
+#include <ATen/record_function.h>
+
+#include <atomic>
+#include <chrono>
+#include <optional>
+
+#include "bound_kernel.h"
+#include "event_sink.h"
+#include "graft/error.h"
+
+namespace graft {
+
+/// A slot's. One thread's calls are counted exactly; see LayerCounters.
+class CallCounters {
+ public:
+  void count(BoundKernel::Outcome outcome) {
+    switch (outcome) {
+      // Not fetch_add, which locks the line for longer than all else here takes.
+      case BoundKernel::Outcome::done: calls_.store(calls_.load(kRelaxed) + 1, kRelaxed); break;
+      case BoundKernel::Outcome::unsupported: unsupported_.fetch_add(1, kRelaxed); break;
+      case BoundKernel::Outcome::failed: errors_.fetch_add(1, kRelaxed); break;
+      case BoundKernel::Outcome::stale: break;  // it is called again
+    }
+  }
+  void add_time(std::chrono::nanoseconds time) {
+    timed_.fetch_add(1, kRelaxed);
+    nanoseconds_.fetch_add(uint64_t(time.count()), kRelaxed);
+  }
+  void reset() {
+    for (auto* each : {&calls_, &unsupported_, &errors_, &timed_, &nanoseconds_}) each->store(0, kRelaxed);
+  }
+  LayerCounters read() const {
+    return {calls_.load(kRelaxed), unsupported_.load(kRelaxed), errors_.load(kRelaxed), timed_.load(kRelaxed),
+            double(nanoseconds_.load(kRelaxed)) * 1e-9};
+  }
+
+ private:
+  static constexpr auto kRelaxed = std::memory_order_relaxed;
+  std::atomic<uint64_t> calls_{0}, unsupported_{0}, errors_{0}, timed_{0}, nanoseconds_{0};
+};
+
+/// Opens a range for a call in torch's profiler, named by layer and entry: "graft::RMSNorm (graft-kernels/norm:RMSNorm)".
+void open_range(at::RecordFunction& range, const std::string& layer, const BoundKernel& kernel,
+                std::initializer_list<TensorArg> inputs);
+void tell_call(const LayerReport& line, std::chrono::nanoseconds time);
+void tell_error(const LayerReport& line, const std::string& reason);
+
+/// Of a call that somebody looks at.
+template <class Slot, class Call>
+[[gnu::noinline]] BoundKernel::Outcome watched_closely(const Slot& slot, const BoundKernel& kernel,
+                                                       std::initializer_list<TensorArg> inputs, CallCounters& counters,
+                                                       std::optional<at::StepCallbacks> profiler, Call& call) {
+  std::optional<at::RecordFunction> range;
+  if (profiler) open_range(range.emplace(std::move(*profiler)), slot.layer(), kernel, inputs);
+  const auto start = std::chrono::steady_clock::now();
+  try {
+    const BoundKernel::Outcome outcome = call();
+    const auto time = std::chrono::steady_clock::now() - start;
+    range.reset();
+    if (outcome == BoundKernel::Outcome::done) {
+      counters.add_time(time);
+      if (event_sink::wants_calls()) tell_call(slot.report(), time);
+    } else if (outcome == BoundKernel::Outcome::failed) {
+      // A callback may run layers, whose failures would take this one's place.
+      tell_error(slot.report(), std::string(BoundKernel::failure()));
+    }
+    return outcome;
+  } catch (const Error& error) {
+    range.reset();
+    if (error.code() == ErrorCode::plugin) tell_error(slot.report(), error.why());
+    throw;
+  }
+}
+
+/// Runs `call`, which is kernel.call(inputs, …). `slot` has layer() and report().
+template <class Slot, class Call>
+BoundKernel::Outcome watched(const Slot& slot, const BoundKernel& kernel, std::initializer_list<TensorArg> inputs,
+                             CallCounters& counters, Call&& call) {
+  try {
+    std::optional<at::StepCallbacks> profiler = at::getStepCallbacksUnlessEmpty(at::RecordScope::FUNCTION);
+    const bool seen = profiler || event_sink::is_heard();
+    const BoundKernel::Outcome outcome =
+        seen ? watched_closely(slot, kernel, inputs, counters, std::move(profiler), call) : call();
+    counters.count(outcome);
+    return outcome;
+  } catch (const Error& error) {
+    if (error.code() == ErrorCode::plugin) counters.count(BoundKernel::Outcome::failed);
+    throw;
+  }
+}
+
+}  // namespace graft
