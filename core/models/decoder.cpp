@@ -8,6 +8,7 @@
 
 #include <cmath>
 
+#include "graft/activation_checkpoint.h"
 #include "graft/error.h"
 #include "graft/rope.h"
 
@@ -113,7 +114,11 @@ at::Tensor Decoder::forward(const at::Tensor& input_ids, const at::Tensor& posit
   context.cos = (at::cos(angles) * rope.attention_scaling).to(x.scalar_type());
   context.sin = (at::sin(angles) * rope.attention_scaling).to(x.scalar_type());
 
-  for (const auto& layer : layers_) x = layer->forward(x, context);
+  for (const auto& layer : layers_) {
+    // Backward runs it again after this forward has returned: what it needs goes along.
+    const auto block = [layer, context](const at::Tensor& input) { return layer->forward(input, context); };
+    x = context.checkpoint ? checkpoint(block, x) : block(x);
+  }
   if (context.cache != nullptr) context.cache->advance(input_ids.size(1));
   return norm_->forward(x);
 }

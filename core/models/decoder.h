@@ -18,6 +18,7 @@ struct DecoderContext {
   at::Tensor mask = {};  // [B, 1, 1, S] bool, true: a real token; undefined if none is padding
   KVCache* cache = nullptr; // null: no past
   bool fused_attention = true;
+  bool checkpoint = false;  // activations of a layer are computed again in backward
 };
 
 class Attention : public torch::nn::Module {

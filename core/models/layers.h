@@ -30,6 +30,7 @@ class Linear : public torch::nn::Module {
   /// A layer that shares another module's weight [out, in], as lm_head does with tied embeddings.
   explicit Linear(const at::Tensor& shared_weight);
   at::Tensor forward(const at::Tensor& x) const;
+  const at::Tensor& weight() const { return weight_; }
 
  private:
   at::Tensor weight_, bias_;

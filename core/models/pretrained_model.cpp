@@ -1,7 +1,6 @@
 #include "graft/pretrained_model.h"
 
 #include <ATen/ops/arange.h>
-#include <ATen/ops/cross_entropy_loss.h>
 
 #include <set>
 
@@ -9,6 +8,7 @@
 #include "graft/error.h"
 #include "graft/kernel_mapping.h"
 #include "graft/kernel_ref.h"
+#include "loss.h"
 
 namespace graft {
 namespace {
@@ -28,7 +28,8 @@ PreTrainedModel::PreTrainedModel(ModelConfig config, GenerationConfig generation
       lm_head_(register_module("lm_head", config_.tie_word_embeddings
                                               ? std::make_shared<Linear>(model_->embedding())
                                               : std::make_shared<Linear>(weights, "lm_head.", config_.hidden_size,
-                                                                         config_.vocab_size, false))) {}
+                                                                         config_.vocab_size, false))),
+      loss_function_(register_module("loss_function", std::make_shared<ForCausalLMLoss>(lm_head_->weight()))) {}
 
 PreTrainedModel::~PreTrainedModel() = default;
 
@@ -50,14 +51,35 @@ void PreTrainedModel::check_ids(const at::Tensor& ids) const {
 
 CausalLMOutput PreTrainedModel::forward(const at::Tensor& input_ids, const ForwardOptions& options) {
   check_ids(input_ids);
+  check_labels(input_ids, options);
   return forward_checked(input_ids, options);
+}
+
+void PreTrainedModel::check_labels(const at::Tensor& input_ids, const ForwardOptions& options) const {
+  const at::Tensor& labels = options.labels;
+  const auto refuse = [](const std::string& why, const std::string& mend) {
+    throw Error(ErrorCode::invalid_argument, "labels", why, mend);
+  };
+  if (!labels.defined()) {
+    if (options.skip_logits.value_or(false)) refuse("there are none, and skip_logits leaves nothing else to compute", "");
+    return;
+  }
+  if (!labels.sizes().equals(input_ids.sizes()) || labels.scalar_type() != at::kLong || options.logits_to_keep != 0) {
+    refuse("they must be int64 of input_ids' shape, and logits_to_keep be 0", "");
+  }
+  const at::Tensor wrong = ((labels < 0) & (labels != -100)) | (labels >= config_.vocab_size);
+  if (wrong.any().item<bool>()) {
+    refuse("one is neither -100 nor in the vocabulary of " + std::to_string(config_.vocab_size),
+           "encode the text with the model's own tokenizer");
+  }
 }
 
 CausalLMOutput PreTrainedModel::forward_checked(const at::Tensor& input_ids, const ForwardOptions& options) {
   const int64_t past = options.past_key_values != nullptr ? options.past_key_values->length() : 0;
   const int64_t tokens = input_ids.size(1);
 
-  DecoderContext context{.cache = options.past_key_values, .fused_attention = asked_.fused_attention};
+  DecoderContext context{.cache = options.past_key_values, .fused_attention = asked_.fused_attention,
+                         .checkpoint = gradient_checkpointing_ && is_training() && options.past_key_values == nullptr};
   at::Tensor mask = options.attention_mask;
   if (mask.defined()) {
     if (mask.dim() != 2 || mask.size(0) != input_ids.size(0) || mask.size(1) != past + tokens) {
@@ -78,16 +100,13 @@ CausalLMOutput PreTrainedModel::forward_checked(const at::Tensor& input_ids, con
   if (options.logits_to_keep > 0 && options.logits_to_keep < tokens) {
     hidden = hidden.narrow(1, tokens - options.logits_to_keep, options.logits_to_keep);
   }
+  const bool loss = options.labels.defined();
+  const bool skip_logits = options.skip_logits.value_or(is_training() && loss);
   CausalLMOutput output;
-  output.logits = lm_head_->forward(hidden);
-  if (options.labels.defined()) {
-    if (!options.labels.sizes().equals(input_ids.sizes()) || output.logits.size(1) != tokens) {
-      throw Error(ErrorCode::invalid_argument, "labels", "they must have input_ids' shape, and logits_to_keep be 0");
-    }
-    // Token t predicts token t + 1. Source: transformers' ForCausalLMLoss.
-    const at::Tensor logits = output.logits.narrow(1, 0, tokens - 1).to(at::kFloat).flatten(0, 1);
-    const at::Tensor labels = options.labels.narrow(1, 1, tokens - 1).flatten();
-    output.loss = at::cross_entropy_loss(logits, labels, {}, at::Reduction::Mean, -100);
+  if (!skip_logits) output.logits = lm_head_->forward(hidden);
+  if (loss) {
+    output.loss = skip_logits ? loss_function_->forward(hidden, options.labels)
+                              : ForCausalLMLoss::from_logits(output.logits, options.labels);
   }
   return output;
 }

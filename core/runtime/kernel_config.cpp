@@ -53,6 +53,7 @@ const KernelConfig& KernelConfig::defaults() {
       {"Linear", "graft-kernels/linear:Linear"},
       {"rotary_pos_emb", "graft-kernels/rope:RotaryPosEmb"},
       {"attention", "graft-kernels/attention:Attention"},
+      {"ForCausalLMLoss", "graft-kernels/loss:ForCausalLMLoss"},
   });
   return config;
 }

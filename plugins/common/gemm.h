@@ -18,8 +18,8 @@ namespace graft {
 inline constexpr int kTileRows = 6;
 inline constexpr int kTileColumns = 2 * simd::kLanes;
 // Columns that are packed at once: in float 48 x 1536 x 4 = 288 KiB stay in a 512 KiB L2 beside the rows
-// below.
-inline constexpr int64_t kBlockColumns = 48;
+// below; processors with AVX-512 have 1 MiB and more.
+inline constexpr int64_t kBlockColumns = simd::kLanes == 16 ? 96 : 48;
 inline constexpr int64_t kBlockRows = 96;    // rows of x whose block of 96 x 256 stays in L2
 inline constexpr int64_t kBlockDepth = 256;  // a packed tile of 256 x 16 floats, 16 KiB, stays in L1
 

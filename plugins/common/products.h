@@ -1,6 +1,8 @@
 // Products of a few rows with a weight: each weight row is read once from memory, where the time goes.
 #pragma once
 
+#include <algorithm>
+
 #include "simd.h"
 
 namespace graft {
@@ -37,7 +39,7 @@ inline void dot_tile(const Matrix<R>& x, int64_t row, const W* weight, int64_t w
       for (int n = 0; n < N; ++n) sums[m][n] = fma(a, w[n], sums[m][n]);
     }
   };
-  constexpr int kLine = 64 / sizeof(W);
+  constexpr int kLine = std::max<int>(64 / sizeof(W), kLanes);
   int64_t i = 0;
   for (; i + kLine <= x.width; i += kLine) {
     for (int n = 0; n < N; ++n) __builtin_prefetch(ws[n] + i + ahead);

@@ -1,5 +1,5 @@
-// Vec: the processor's vector of floats: 8 lanes with AVX2 and FMA, else 4 lanes that the compiler maps onto
-// what the target has (SSE2 on x86-64). bf16 in memory, float in registers.
+// Vec: the processor's vector of floats: 16 lanes with AVX-512, 8 with AVX2 and FMA, else 4 lanes that the
+// compiler maps onto what the target has (SSE2 on x86-64). bf16 in memory, float in registers.
 #pragma once
 
 #include <cstdint>
@@ -36,7 +36,105 @@ inline void from_real(float x, bf16* to) {
   *to = x != x ? bf16{0x7fc0} : bf16{uint16_t((bits + 0x7fff + ((bits >> 16) & 1)) >> 16)};
 }
 
-#if defined(__AVX2__) && defined(__FMA__)
+#if defined(__AVX512F__) && defined(__AVX512BW__) && defined(__AVX512DQ__) && defined(__AVX512VL__)
+
+inline constexpr int kLanes = 16;
+struct Vec {
+  using Scalar = float;
+  __m512 v;
+};
+
+inline Vec zero() {
+  return {_mm512_setzero_ps()};
+}
+inline Vec broadcast(float x) {
+  return {_mm512_set1_ps(x)};
+}
+inline Vec load(const float* p) {
+  return {_mm512_loadu_ps(p)};
+}
+inline Vec load(const bf16* p) {
+  const __m256i half = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
+  return {_mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(half), 16))};
+}
+inline void store(float* p, Vec a) {
+  _mm512_storeu_ps(p, a.v);
+}
+inline void store(bf16* p, Vec a) {
+  const __m512i bits = _mm512_castps_si512(a.v);
+  const __m512i odd = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
+  const __m512i rounded =
+      _mm512_srli_epi32(_mm512_add_epi32(bits, _mm512_add_epi32(odd, _mm512_set1_epi32(0x7fff))), 16);
+  const __mmask16 is_nan = _mm512_cmp_ps_mask(a.v, a.v, _CMP_UNORD_Q);
+  const __m512i whole = _mm512_mask_mov_epi32(rounded, is_nan, _mm512_set1_epi32(0x7fc0));
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm512_cvtepi32_epi16(whole));
+}
+
+inline Vec operator+(Vec a, Vec b) {
+  return {_mm512_add_ps(a.v, b.v)};
+}
+inline Vec operator-(Vec a, Vec b) {
+  return {_mm512_sub_ps(a.v, b.v)};
+}
+inline Vec operator*(Vec a, Vec b) {
+  return {_mm512_mul_ps(a.v, b.v)};
+}
+inline Vec operator/(Vec a, Vec b) {
+  return {_mm512_div_ps(a.v, b.v)};
+}
+// a * b + c
+inline Vec fma(Vec a, Vec b, Vec c) {
+  return {_mm512_fmadd_ps(a.v, b.v, c.v)};
+}
+// If either is NaN, b: so bounds go first and a NaN in the data survives.
+inline Vec min(Vec a, Vec b) {
+  return {_mm512_min_ps(a.v, b.v)};
+}
+inline Vec max(Vec a, Vec b) {
+  return {_mm512_max_ps(a.v, b.v)};
+}
+// 2^n, where n is the integer in the low bits of `a`'s representation.
+inline Vec exponent_from_low_bits(Vec a) {
+  const __m512i n = _mm512_slli_epi32(_mm512_castps_si512(a.v), 23);
+  return {_mm512_castsi512_ps(_mm512_add_epi32(n, _mm512_set1_epi32(127 << 23)))};
+}
+
+inline float sum(Vec a) {
+  return _mm512_reduce_add_ps(a.v);
+}
+
+// The sums of four vectors at once, in the order in which sum() adds up each.
+inline void sum4(Vec a, Vec b, Vec c, Vec d, float* sums) {
+  sums[0] = sum(a), sums[1] = sum(b), sums[2] = sum(c), sums[3] = sum(d);
+}
+
+// rows[i][j] becomes rows[j][i]: within the lanes of 128 bits, then those lanes.
+inline void transpose(Vec (&rows)[kLanes]) {
+  __m512 a[16], b[16];
+  for (int i = 0; i < 8; ++i) {
+    a[2 * i] = _mm512_unpacklo_ps(rows[2 * i].v, rows[2 * i + 1].v);
+    a[2 * i + 1] = _mm512_unpackhi_ps(rows[2 * i].v, rows[2 * i + 1].v);
+  }
+  // b[4 i + j]: of rows 4 i … 4 i + 3 the columns j, j + 4, j + 8 and j + 12.
+  for (int i = 0; i < 4; ++i) {
+    b[4 * i + 0] = _mm512_shuffle_ps(a[4 * i], a[4 * i + 2], 0x44);
+    b[4 * i + 1] = _mm512_shuffle_ps(a[4 * i], a[4 * i + 2], 0xee);
+    b[4 * i + 2] = _mm512_shuffle_ps(a[4 * i + 1], a[4 * i + 3], 0x44);
+    b[4 * i + 3] = _mm512_shuffle_ps(a[4 * i + 1], a[4 * i + 3], 0xee);
+  }
+  for (int j = 0; j < 4; ++j) {
+    const __m512 first_low = _mm512_shuffle_f32x4(b[j], b[4 + j], 0x88);        // columns j and j + 8
+    const __m512 first_high = _mm512_shuffle_f32x4(b[j], b[4 + j], 0xdd);       // j + 4 and j + 12
+    const __m512 second_low = _mm512_shuffle_f32x4(b[8 + j], b[12 + j], 0x88);
+    const __m512 second_high = _mm512_shuffle_f32x4(b[8 + j], b[12 + j], 0xdd);
+    rows[j].v = _mm512_shuffle_f32x4(first_low, second_low, 0x88);
+    rows[j + 8].v = _mm512_shuffle_f32x4(first_low, second_low, 0xdd);
+    rows[j + 4].v = _mm512_shuffle_f32x4(first_high, second_high, 0x88);
+    rows[j + 12].v = _mm512_shuffle_f32x4(first_high, second_high, 0xdd);
+  }
+}
+
+#elif defined(__AVX2__) && defined(__FMA__)
 
 inline constexpr int kLanes = 8;
 struct Vec {

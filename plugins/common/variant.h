@@ -8,7 +8,9 @@ namespace graft {
 // float32, bfloat16 and float64, same bits for any number of threads, and the CPU features that this variant
 // was compiled for.
 inline plugin::Entry for_this_cpu(plugin::Entry entry) {
-#if defined(__AVX2__)
+#if defined(__AVX512F__)
+  entry.cpu_features("avx2 fma f16c bmi2 avx512f avx512bw avx512dq avx512vl");
+#elif defined(__AVX2__)
   entry.cpu_features("avx2 fma f16c bmi2");
 #endif
   return entry.dtypes({plugin::float32, plugin::bfloat16, plugin::float64})

@@ -334,6 +334,10 @@ void KernelTest::SetUp() {
   if (GetParam().variant.find("x86_64_v3") != std::string::npos &&
       !(__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")))
     GTEST_SKIP() << "this processor has no AVX2 and FMA";
+  if (GetParam().variant.find("x86_64_v4") != std::string::npos &&
+      !(__builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
+        __builtin_cpu_supports("avx512vl")))
+    GTEST_SKIP() << "this processor has no AVX-512";
 #endif
 }
 
@@ -346,10 +350,11 @@ std::vector<Case> all_cases() {
 }
 
 std::string case_name(const testing::TestParamInfo<Case>& info) {
-  const bool v3 = info.param.variant.find("x86_64_v3") != std::string::npos;
-  return std::string(v3 ? "avx2" : "baseline") + (same(info.param.dtype, kFloat32)   ? "_float32"
-                                                  : same(info.param.dtype, kFloat64) ? "_float64"
-                                                                                     : "_bfloat16");
+  const auto built_for = [&](const char* level) { return info.param.variant.find(level) != std::string::npos; };
+  const std::string dtype = same(info.param.dtype, kFloat32)   ? "_float32"
+                            : same(info.param.dtype, kFloat64) ? "_float64"
+                                                               : "_bfloat16";
+  return (built_for("x86_64_v4") ? "avx512" : built_for("x86_64_v3") ? "avx2" : "baseline") + dtype;
 }
 
 }  // namespace graft::test

@@ -27,6 +27,8 @@ constexpr graft_dtype kBfloat16{GRAFT_DTYPE_BFLOAT, 16, 1};
 constexpr size_t kRotation = size_t{256} << 20;
 
 const char* variant() {
+  if (__builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl"))
+    return GRAFT_CPU_VARIANT "-x86_64_v4";
   return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") ? GRAFT_CPU_VARIANT "-x86_64_v3"
                                                                          : GRAFT_CPU_VARIANT;
 }

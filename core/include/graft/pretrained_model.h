@@ -18,6 +18,7 @@
 namespace graft {
 
 class Decoder;
+class ForCausalLMLoss;
 class KVCache;
 class Linear;
 class Weights;
@@ -28,11 +29,14 @@ struct ForwardOptions {
   at::Tensor position_ids = {};    // [1 or B, T] int64; default: counted from the mask, or from the cache's length
   KVCache* past_key_values = nullptr;
   int64_t logits_to_keep = 0;      // the last n positions alone; 0: all
+  /// Whether logits are left away, for which the loss need not hold them all; not given: where the model trains and there
+  /// are labels. It does not depend on what is bound. Source: Liger's skip_logits.
+  std::optional<bool> skip_logits = std::nullopt;
 };
 
 struct CausalLMOutput {
   at::Tensor loss;    // float32 scalar; undefined without labels
-  at::Tensor logits;  // [B, T or logits_to_keep, vocab], in the model's dtype
+  at::Tensor logits;  // [B, T or logits_to_keep, vocab], in the model's dtype; undefined if they were skipped
 };
 
 struct ModelKernelizeOptions {
@@ -51,7 +55,7 @@ class PreTrainedModel : public torch::nn::Module {
   PreTrainedModel(ModelConfig config, GenerationConfig generation_config, Weights& weights);
   ~PreTrainedModel() override;
 
-  /// input_ids [B, T] int64. Throws Error(invalid_argument) for shapes and ids that do not fit.
+  /// input_ids [B, T] int64. Throws Error(invalid_argument) for shapes, ids and labels that do not fit.
   CausalLMOutput forward(const at::Tensor& input_ids, const ForwardOptions& options = {});
 
   /// input_ids [B, T] int64, left-padded if attention_mask says so. Returns [B, T + new] int64, rows that ended filled
@@ -74,6 +78,10 @@ class PreTrainedModel : public torch::nn::Module {
   BindReport set_attn_implementation(const std::string& implementation, bool allow_all_kernels = false,
                                      bool use_fallback = true, const std::optional<Policy>& policy = std::nullopt);
 
+  /// Whether training computes each decoder layer's activations again in backward instead of keeping them: see
+  /// graft::checkpoint. Not while another thread runs forward.
+  void gradient_checkpointing_enable(bool enable = true) { gradient_checkpointing_ = enable; }
+
   const ModelConfig& config() const { return config_; }
   const GenerationConfig& generation_config() const { return generation_config_; }
   c10::Device device() const;
@@ -82,11 +90,14 @@ class PreTrainedModel : public torch::nn::Module {
   void check_ids(const at::Tensor& input_ids) const;
   /// forward for ids that were checked: looking at them waits for the device.
   CausalLMOutput forward_checked(const at::Tensor& input_ids, const ForwardOptions& options);
+  void check_labels(const at::Tensor& input_ids, const ForwardOptions& options) const;
 
   ModelConfig config_;
   GenerationConfig generation_config_;
   std::shared_ptr<Decoder> model_;
   std::shared_ptr<Linear> lm_head_;
+  std::shared_ptr<ForCausalLMLoss> loss_function_;
+  bool gradient_checkpointing_ = false;
 
   /// What kernelize() and set_attn_implementation() were asked for, one call over the other.
   struct Asked {
