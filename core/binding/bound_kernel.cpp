@@ -32,17 +32,17 @@ const std::string& BoundKernel::failure() {
   return last_failure;
 }
 
-BoundKernel::BoundKernel(Kernel kernel, LayerFacts facts)
+BoundKernel::BoundKernel(std::shared_ptr<const Kernel> kernel, LayerFacts facts)
     : BoundKernel(std::move(kernel), std::move(facts), Unprepared()) {
   through_operator_ = !this->facts().operator_kernel.empty();
   if (!through_operator_) prepare();  // an operator has instances of its own, by their weights
 }
 
-void BoundKernel::check(Kernel kernel, LayerFacts facts) {
+void BoundKernel::check(std::shared_ptr<const Kernel> kernel, LayerFacts facts) {
   const BoundKernel checked(std::move(kernel), std::move(facts), Unprepared());
 }
 
-BoundKernel::BoundKernel(Kernel kernel, LayerFacts facts, Unprepared)
+BoundKernel::BoundKernel(std::shared_ptr<const Kernel> kernel, LayerFacts facts, Unprepared)
     : instance_(std::make_shared<KernelInstance>(std::move(kernel), std::move(facts))) {
   const LayerFacts& layer = this->facts();
   const graft_contract& contract = layer.plan->contract();
@@ -90,6 +90,15 @@ void BoundKernel::prepare() {
   if ((entry.flags & GRAFT_ENTRY_PREPACKS) != 0) {
     for (const Weight& weight : weights_) template_[weight.position] = graft_value{};
   }
+}
+
+bool BoundKernel::is(const Kernel& other, const LayerFacts& now) const {
+  const LayerFacts& then = facts();
+  return kernel().entry == other.entry && kernel().repo == other.repo && kernel().commit == other.commit && then.device == now.device &&
+         then.dtype == now.dtype && then.operator_kernel == now.operator_kernel &&
+         std::equal(then.weights.begin(), then.weights.end(), now.weights.begin(), now.weights.end(),
+                    [](const at::Tensor& a, const at::Tensor& b) { return a.is_same(b); }) &&
+         !weights_changed();
 }
 
 bool BoundKernel::weights_changed() const {

@@ -28,12 +28,12 @@ class BoundKernel {
 
   /// Creates and prepares an instance. Throws Error: unsupported if contract, device, dtype or attributes are
   /// not served, plugin if the plugin fails.
-  BoundKernel(Kernel kernel, LayerFacts facts);
+  BoundKernel(std::shared_ptr<const Kernel> kernel, LayerFacts facts);
   BoundKernel(const BoundKernel&) = delete;
 
   /// The constructor up to prepare: throws what it throws, keeps nothing, and shows the kernel no weight.
   /// These may be on the meta device, and are then taken for such on facts.device.
-  static void check(Kernel kernel, LayerFacts facts);
+  static void check(std::shared_ptr<const Kernel> kernel, LayerFacts facts);
 
   /// Runs forward, and puts a node of torch's autograd on the outputs if an input or weight needs a gradient.
   /// `inputs`: the contract's inputs that are no weights, in its order; trailing optional ones may be left
@@ -42,6 +42,9 @@ class BoundKernel {
   Outcome call(std::initializer_list<TensorArg> inputs, at::Tensor* outputs, size_t output_count) const;
 
   const Kernel& kernel() const { return instance_->kernel; }
+  const std::shared_ptr<const Kernel>& held_kernel() const { return instance_->held; }
+  /// Whether it is what binding `kernel` with `facts` would make again.
+  bool is(const Kernel& kernel, const LayerFacts& facts) const;
   const LayerFacts& facts() const { return instance_->facts; }
   /// What the last failed call on this thread said.
   static const std::string& failure();
@@ -57,7 +60,7 @@ class BoundKernel {
   };
   using SavedOutputs = std::array<at::Tensor, kMaxArguments>;  // the contract's SAVED ones, by position
   struct Unprepared {};  // a constructor's tag
-  BoundKernel(Kernel kernel, LayerFacts facts, Unprepared);
+  BoundKernel(std::shared_ptr<const Kernel> kernel, LayerFacts facts, Unprepared);
   void prepare();
   bool weights_changed() const;
   bool gradient_needed(std::initializer_list<TensorArg> inputs) const;

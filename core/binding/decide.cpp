@@ -40,19 +40,6 @@ void check(const KernelizeOptions& options) {
   }
 }
 
-void describe(const Kernel& kernel, LayerReport& report) {
-  report.repo = kernel.repo;
-  report.commit = kernel.commit;
-  report.variant = kernel.variant;
-  report.entry = kernel.entry->name;
-  report.digest = kernel.digest;
-  report.trust = kernel.trust.state;
-  report.publisher = kernel.trust.publisher;
-  report.license = kernel.metadata->license;
-  report.signer = kernel.trust.signer;
-  report.rule = kernel.trust.rule;
-}
-
 void check_mode(const Kernel& kernel, Mode mode) {
   const std::string what = "kernel " + kernel.ref.str();
   if (has(mode, Mode::TorchCompile) && (kernel.entry->flags & GRAFT_ENTRY_COMPILE_SAFE) == 0) {
@@ -71,6 +58,15 @@ void check_determinism(const Kernel& kernel) {
   throw Error(ErrorCode::unsupported, "kernel " + kernel.ref.str(),
               "deterministic algorithms are asked for (at::globalContext().setDeterministicAlgorithms), and it does not say that it is one",
               "map another kernel, or allow others");
+}
+
+/// A kernel that does not fit the layer at all is told so by binding it.
+void check_results(const Kernel& kernel, const graft_contract& contract, const LayerFacts& facts) {
+  if (!fulfils(*kernel.entry, contract.name)) return;
+  const std::string complaint = self_check(kernel, contract, facts.device, facts.dtype);
+  if (complaint.empty()) return;
+  throw Error(ErrorCode::plugin, "kernel " + kernel.ref.str(), complaint,
+              "report it to the kernel's author: graft bench " + kernel.ref.str() + " shows it; \"self_check\": false in the policy binds it all the same");
 }
 
 /// A policy that does not parse stops every kernel by itself, with its reason.
@@ -109,13 +105,6 @@ std::string why_off() {
 
 }  // namespace
 
-Decision leave_own(const Layer& layer, LayerState state, std::string reason) {
-  Decision decision;
-  decision.report = {
-      .layer = layer.slot->layer(), .module = layer.path, .state = state, .reason = std::move(reason)};
-  return decision;
-}
-
 Decider::Decider(const torch::nn::Module& module, const KernelizeOptions& options, Make make)
     : options_(options),
       config_(options.kernel_config ? *options.kernel_config : active_kernel_mapping()),
@@ -132,79 +121,86 @@ Decider::Decider(const torch::nn::Module& module, const KernelizeOptions& option
 }
 
 Decision Decider::decide(const Layer& layer, Mode mode, const Decision* other) {
-  if (!mapping_off_.empty()) return leave_own(layer, LayerState::disabled, mapping_off_);
-  const LayerMapping* mapping = config_.find(layer.slot->layer());
-  if (mapping == nullptr) return leave_own(layer, LayerState::own, "not mapped");
-  const std::string device = mapping_name(device_);
-  const std::string* reference = mapping->find(device, capability_, mode);
-  if (reference == nullptr) {
-    const bool other_mode = mapping->find(device, capability_, Mode::Inference) || mapping->find(device, capability_, Mode::Training);
-    return leave_own(layer, LayerState::own, "not mapped for " + device + (other_mode ? " in " + name(mode) : ""));
-  }
-  if (reference->empty()) return leave_own(layer, LayerState::disabled, "mapped to \"\"");
-  return with_kernel(layer, *reference, mode, other);
-}
-
-Decision Decider::with_kernel(const Layer& layer, const std::string& reference, Mode mode, const Decision* other) {
-  Decision decision;
-  LayerReport& report = decision.report;
-  report = {.layer = layer.slot->layer(), .module = layer.path, .reference = reference};
+  Decision decision{.line = mapping_of(layer.slot->layer(), mode)};
+  LayerLine& line = decision.line;
+  if (line.mapped == nullptr) return decision;
   try {
-    const Kernel& found = kernel(reference);
-    describe(found, report);
-    const bool same = other != nullptr && other->kernel != nullptr && other->report.reference == reference;
-    LayerFacts facts = layer.slot->facts(device_, dtype_);
-    check_mode(found, mode);
-    check_determinism(found);
-    check_results(found, reference, layer.slot->plan().contract(), facts);
+    if (line.mapped->error) throw *line.mapped->error;
+    const std::shared_ptr<const Kernel>& found = line.mapped->kernel;
+    const bool same = other != nullptr && other->kernel != nullptr && other->line.mapped == line.mapped;
+    LayerFacts facts = same ? other->kernel->facts() : layer.slot->facts(device_, dtype_);
+    if (const auto& error = objection(*line.mapped, mode, layer.slot->plan().contract(), facts)) throw *error;
     if (has(mode, Mode::TorchCompile)) call_through_operator(found, layer, facts);
-    if (same) {
-      decision.kernel = other->kernel;
-    } else if (make_ == Make::kernels) {
-      decision.kernel = std::make_shared<const BoundKernel>(found, std::move(facts));
-    } else {
-      BoundKernel::check(found, std::move(facts));
-    }
-    report.state = LayerState::bound;
-    report.reason = found.trust.state == "trusted" ? "" : found.trust.reason;
-    if (!found.note.empty()) report.reason += (report.reason.empty() ? "" : "; ") + found.note;
+    decision.kernel = same ? other->kernel : bind(layer, found, std::move(facts));
+    line.state = LayerState::bound;
+    line.reason = found->trust.state == "trusted" ? "" : found->trust.reason;
+    if (!found->note.empty()) line.reason += (line.reason.empty() ? "" : "; ") + found->note;
   } catch (const Error& error) {
-    report.state = LayerState::fallback;
-    report.reason = error.why() + (error.mend().empty() ? "" : " (" + error.mend() + ")");
-    decision.refused = std::current_exception();
+    line.state = LayerState::fallback;
+    line.reason = error.why() + (error.mend().empty() ? "" : " (" + error.mend() + ")");
+    decision.refused = error;
   }
   return decision;
 }
 
-void Decider::call_through_operator(const Kernel& found, const Layer& layer, LayerFacts& facts) {
-  operator_for(layer.slot->plan().contract().name);
-  facts.operator_kernel = operator_kernel(found);
-  if (make_ == Make::kernels) ServedKernels::shared().admit(found);
-}
-
-/// A kernel that does not fit the layer at all is told so by binding it.
-void Decider::check_results(const Kernel& found, const std::string& reference, const graft_contract& contract, const LayerFacts& facts) {
-  if (!self_check_ || !fulfils(*found.entry, contract.name)) return;
-  const std::string key = reference + " " + contract.name + " " + std::to_string(int(facts.dtype));
-  auto known = complaints_.find(key);
-  if (known == complaints_.end()) known = complaints_.emplace(key, self_check(found, contract, facts.device, facts.dtype)).first;
-  if (known->second.empty()) return;
-  throw Error(ErrorCode::plugin, "kernel " + found.ref.str(), known->second,
-              "report it to the kernel's author: graft bench " + found.ref.str() + " shows it; \"self_check\": false in the policy binds it all the same");
-}
-
-const Kernel& Decider::kernel(const std::string& reference) {
-  if (const auto found = loaded_.find(reference); found != loaded_.end()) return found->second;
-  if (const auto found = failed_.find(reference); found != failed_.end()) throw found->second;
-  try {
-    const LoadOptions load{
-        .device = device_.str(), .allow_all_kernels = options_.allow_all_kernels, .policy = policy_};
-    return loaded_.emplace(reference, Runtime::shared().load(KernelRef::parse(reference), load))
-        .first->second;
-  } catch (const Error& error) {
-    failed_.emplace(reference, error);
-    throw;
+/// The layer's line as far as the mapping says it: its state is open where a kernel is asked for.
+const LayerLine& Decider::mapping_of(const std::string& layer, Mode mode) {
+  const auto [found, fresh] = mappings_.try_emplace({layer, mode});
+  LayerLine& line = found->second;
+  if (!fresh) return line;
+  if (!mapping_off_.empty()) return line = {LayerState::disabled, nullptr, mapping_off_};
+  const LayerMapping* mapping = config_.find(layer);
+  if (mapping == nullptr) return line = {LayerState::own, nullptr, "not mapped"};
+  const std::string device = mapping_name(device_);
+  const std::string* reference = mapping->find(device, capability_, mode);
+  if (reference == nullptr) {
+    const bool other_mode = mapping->find(device, capability_, Mode::Inference) || mapping->find(device, capability_, Mode::Training);
+    return line = {LayerState::own, nullptr, "not mapped for " + device + (other_mode ? " in " + name(mode) : "")};
   }
+  if (reference->empty()) return line = {LayerState::disabled, nullptr, "mapped to \"\""};
+  return line = {LayerState::own, mapped(*reference), ""};
+}
+
+std::shared_ptr<const MappedKernel> Decider::mapped(const std::string& reference) {
+  std::shared_ptr<const MappedKernel>& known = mapped_[reference];
+  if (known != nullptr) return known;
+  auto asked = std::make_shared<MappedKernel>(MappedKernel{.reference = reference, .kernel = nullptr, .error = {}});
+  try {
+    const LoadOptions load{.device = device_.str(), .allow_all_kernels = options_.allow_all_kernels, .policy = policy_};
+    asked->kernel = std::make_shared<const Kernel>(Runtime::shared().load(KernelRef::parse(reference), load));
+  } catch (const Error& error) {
+    asked->error = error;
+  }
+  return known = std::move(asked);
+}
+
+/// Why layers of this kind are not given the kernel, whatever their weights.
+const std::optional<Error>& Decider::objection(const MappedKernel& found, Mode mode, const graft_contract& contract, const LayerFacts& facts) {
+  const auto [known, fresh] = objections_.try_emplace({&found, mode, &contract, facts.dtype});
+  if (!fresh) return known->second;
+  try {
+    check_mode(*found.kernel, mode);
+    check_determinism(*found.kernel);
+    if (self_check_) check_results(*found.kernel, contract, facts);
+  } catch (const Error& error) {
+    known->second = error;
+  }
+  return known->second;
+}
+
+std::shared_ptr<const BoundKernel> Decider::bind(const Layer& layer, const std::shared_ptr<const Kernel>& found, LayerFacts facts) {
+  if (make_ == Make::report_alone) {
+    BoundKernel::check(found, std::move(facts));
+    return nullptr;
+  }
+  if (auto bound = layer.slot->bound(*found, facts)) return bound;
+  return std::make_shared<const BoundKernel>(found, std::move(facts));
+}
+
+void Decider::call_through_operator(const std::shared_ptr<const Kernel>& found, const Layer& layer, LayerFacts& facts) {
+  operator_for(layer.slot->plan().contract().name);
+  facts.operator_kernel = operator_kernel(*found);
+  if (make_ == Make::kernels) ServedKernels::shared().admit(found);
 }
 
 }  // namespace graft

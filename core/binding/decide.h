@@ -2,11 +2,12 @@
 // tells it.
 #pragma once
 
-#include <exception>
 #include <map>
 #include <memory>
 #include <optional>
 #include <string>
+#include <tuple>
+#include <utility>
 
 #include "graft/error.h"
 #include "graft/kernelize.h"
@@ -21,13 +22,10 @@ struct Layer {
 
 /// What is to become of a layer: the same whether it is then bound or only told.
 struct Decision {
-  LayerReport report;
-  std::shared_ptr<const BoundKernel> kernel;  // null: the layer's own forward, or nobody wanted it made
-  std::exception_ptr refused;           // set for a fallback
+  LayerLine line;
+  std::shared_ptr<const BoundKernel> kernel = nullptr;  // null: the layer's own forward, or nobody wanted it made
+  std::optional<Error> refused = {};                    // set for a fallback
 };
-
-/// A decision without a kernel.
-Decision leave_own(const Layer& layer, LayerState state, std::string reason);
 
 /// Decides for one layer after the other; what it was made from must outlive it. Not thread-safe.
 class Decider {
@@ -41,11 +39,12 @@ class Decider {
   Decision decide(const Layer& layer, Mode mode, const Decision* other = nullptr);
 
  private:
-  Decision with_kernel(const Layer& layer, const std::string& reference, Mode mode, const Decision* other);
-  const Kernel& kernel(const std::string& reference);
+  const LayerLine& mapping_of(const std::string& layer, Mode mode);
+  std::shared_ptr<const MappedKernel> mapped(const std::string& reference);
+  std::shared_ptr<const BoundKernel> bind(const Layer& layer, const std::shared_ptr<const Kernel>& found, LayerFacts facts);
+  const std::optional<Error>& objection(const MappedKernel& found, Mode mode, const graft_contract& contract, const LayerFacts& facts);
   /// Makes the layer's calls calls of its contract's operator.
-  void call_through_operator(const Kernel& found, const Layer& layer, LayerFacts& facts);
-  void check_results(const Kernel& found, const std::string& reference, const graft_contract& contract, const LayerFacts& facts);
+  void call_through_operator(const std::shared_ptr<const Kernel>& found, const Layer& layer, LayerFacts& facts);
 
   const KernelizeOptions& options_;
   KernelConfig config_;
@@ -55,11 +54,11 @@ class Decider {
   int capability_ = 0;        // of a CUDA device, major * 10 + minor
   std::string mapping_off_;   // not empty: why no layer is mapped
   std::shared_ptr<const Policy> policy_;  // null: this machine's
-  // By reference, each asked for once: what failed for one layer fails for all of them.
-  std::map<std::string, Kernel> loaded_;
-  std::map<std::string, Error> failed_;
   bool self_check_ = true;
-  std::map<std::string, std::string> complaints_;  // of the self-check, by reference, contract and dtype
+  // What holds for all layers of a name, a reference, a kind, is found once.
+  std::map<std::pair<std::string, Mode>, LayerLine> mappings_;
+  std::map<std::string, std::shared_ptr<const MappedKernel>> mapped_;
+  std::map<std::tuple<const MappedKernel*, Mode, const graft_contract*, at::ScalarType>, std::optional<Error>> objections_;
 };
 
 }  // namespace graft

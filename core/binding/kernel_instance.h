@@ -3,6 +3,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -27,13 +28,14 @@ struct LayerFacts {
 /// module: the attributes' strings are then gone, the weights that prepare() was shown are not. Immutable
 /// once made.
 struct KernelInstance {
-  KernelInstance(Kernel kernel, LayerFacts facts) : kernel(std::move(kernel)), facts(std::move(facts)) {}
+  KernelInstance(std::shared_ptr<const Kernel> of, LayerFacts facts) : held(std::move(of)), kernel(*held), facts(std::move(facts)) {}
   ~KernelInstance();  // destroy(), unless deinit has run: a model with static storage may outlive its plugins
   KernelInstance(const KernelInstance&) = delete;
 
   const graft_contract& contract() const { return facts.plan->contract(); }
 
-  const Kernel kernel;
+  const std::shared_ptr<const Kernel> held;  // one for all layers that it is bound onto
+  const Kernel& kernel;
   const LayerFacts facts;
   graft_instance* made = nullptr;  // null for an entry without state
 };

@@ -22,9 +22,14 @@ std::vector<Layer> layers_of(const torch::nn::Module& module) {
   return layers;
 }
 
-std::vector<std::string> unknown_layers(const KernelConfig& config, const std::vector<Layer>& layers) {
+std::set<std::string> names_of(const std::vector<Layer>& layers) {
   std::set<std::string> names;
   for (const Layer& layer : layers) names.insert(layer.slot->layer());
+  return names;
+}
+
+std::vector<std::string> unknown_layers(const KernelConfig& config, const std::vector<Layer>& layers) {
+  const std::set<std::string> names = names_of(layers);
   std::vector<std::string> warnings;
   for (const auto& [name, mapping] : config.layers()) {
     if (names.contains(name)) continue;
@@ -65,6 +70,7 @@ BindReport gather(const std::vector<Layer>& layers, std::vector<LayerReport> lin
 
 std::vector<LayerReport> lines_in_force(const std::vector<Layer>& layers) {
   std::vector<LayerReport> lines;
+  lines.reserve(layers.size());
   for (const Layer& layer : layers) lines.push_back(layer.slot->report());
   return lines;
 }
@@ -108,15 +114,16 @@ BindReport kernelize(torch::nn::Module& module, const KernelizeOptions& options)
   for (const Layer& layer : layers) {
     const auto layer_start = Clock::now();
     Decisions decisions = decide_modes(decider, layer, options.mode);
-    const std::exception_ptr refused = decisions.now(module.is_training()).refused;
-    layer.slot->bind({.inference = std::move(decisions.inference.kernel),
+    const std::optional<Error> refused = decisions.now(module.is_training()).refused;
+    layer.slot->bind({.module = layer.path,
+                      .inference = std::move(decisions.inference.kernel),
                       .training = std::move(decisions.training.kernel),
-                      .inference_report = std::move(decisions.inference.report),
-                      .training_report = std::move(decisions.training.report),
+                      .inference_line = std::move(decisions.inference.line),
+                      .training_line = std::move(decisions.training.line),
                       .chosen = decisions.chosen,
-                      .use_fallback = options.use_fallback || refused != nullptr});  // it is left as it was
+                      .use_fallback = options.use_fallback || refused});  // it is left as it was
     if (event_sink::is_heard()) event_sink::tell(layer.slot->report(), seconds_since(layer_start));
-    if (refused && !options.use_fallback) std::rethrow_exception(refused);
+    if (refused && !options.use_fallback) throw *refused;
   }
   BindReport report = gather(layers, lines_in_force(layers), options);
   report.seconds = seconds_since(start);
@@ -131,8 +138,8 @@ BindReport plan_kernels(const torch::nn::Module& module, const KernelizeOptions&
   for (const Layer& layer : layers) {
     const Mode now = module.is_training() ? Mode::Training : Mode::Inference;
     Decision decision = decider.decide(layer, options.mode.value_or(now));
-    lines.push_back(std::move(decision.report));
-    if (decision.refused && !options.use_fallback) std::rethrow_exception(decision.refused);
+    lines.push_back(decision.line.report(layer.slot->layer(), layer.path));
+    if (decision.refused && !options.use_fallback) throw *decision.refused;
   }
   BindReport report = gather(layers, std::move(lines), options);
   report.seconds = seconds_since(start);
@@ -144,13 +151,13 @@ BindReport kernel_report(const torch::nn::Module& module) {
   return gather(layers, lines_in_force(layers), {});
 }
 
+std::set<std::string> kernel_layers(const torch::nn::Module& module) { return names_of(layers_of(module)); }
+
 void unkernelize(torch::nn::Module& module) {
   for (const Layer& layer : layers_of(module)) {
-    const LayerReport line = leave_own(layer, LayerState::own, "not kernelized").report;
-    SlotBinding none;
-    none.inference_report = none.training_report = line;
-    layer.slot->bind(std::move(none));
-    event_sink::tell(line);
+    const LayerLine line{LayerState::own, nullptr, "not kernelized"};
+    layer.slot->bind({.module = layer.path, .inference_line = line, .training_line = line});
+    if (event_sink::is_heard()) event_sink::tell(layer.slot->report());
   }
 }
 

@@ -32,7 +32,7 @@ Served check_shape(const Kernel& kernel, const LayerKind& kind, const Sizes& sha
   own->eval();
   const std::shared_ptr<SlotState> slot = slot_registry::of(layer.get()).at(0);
   SlotBinding binding;
-  binding.inference = std::make_shared<const BoundKernel>(kernel, slot->facts(device, dtype));
+  binding.inference = std::make_shared<const BoundKernel>(std::make_shared<const Kernel>(kernel), slot->facts(device, dtype));
   binding.use_fallback = false;
   slot->bind(std::move(binding));
   const Outputs results = layer->forward();

@@ -66,7 +66,6 @@ SlotState::SlotState(torch::nn::Module* owner, const ContractPlan& plan, KernelL
     options_.layer = contract.substr(0, contract.find('/'));
   }
   attributes_ = attribute_values(plan.contract(), options_);
-  inference_report_.layer = training_report_.layer = options_.layer;
 }
 
 LayerFacts SlotState::facts(c10::Device device, at::ScalarType fallback_dtype) const {
@@ -105,8 +104,9 @@ bool SlotState::trains() const {
 
 void SlotState::bind(SlotBinding binding) {
   const std::lock_guard lock(mutex_);
-  inference_report_ = std::move(binding.inference_report);
-  training_report_ = std::move(binding.training_report);
+  module_ = std::move(binding.module);
+  inference_line_ = std::move(binding.inference_line);
+  training_line_ = std::move(binding.training_line);
   use_fallback_ = binding.use_fallback;
   chosen_ = binding.chosen;
   failures_ = 0;
@@ -119,20 +119,29 @@ void SlotState::bind(SlotBinding binding) {
 }
 
 void SlotState::keep(std::shared_ptr<const BoundKernel> kernel) {
-  if (kernel != nullptr && (kernels_.empty() || kernels_.back() != kernel)) kernels_.push_back(std::move(kernel));
+  if (kernel != nullptr && std::find(kernels_.begin(), kernels_.end(), kernel) == kernels_.end()) kernels_.push_back(std::move(kernel));
 }
 
 void SlotState::refresh_active() {
   const BoundKernel* kernel = inference_ != nullptr ? inference_.load() : training_.load();
   // Without a fallback, a call has to fail where the kernel that was asked for is missing.
-  const bool refuses = !use_fallback_ && (inference_report_.state == LayerState::fallback || training_report_.state == LayerState::fallback);
+  const bool refuses = !use_fallback_ && (inference_line_.state == LayerState::fallback || training_line_.state == LayerState::fallback);
   active_.store(kernel != nullptr ? static_cast<const void*>(kernel) : refuses ? this : nullptr, std::memory_order_release);
+}
+
+std::shared_ptr<const BoundKernel> SlotState::bound(const Kernel& kernel, const LayerFacts& facts) const {
+  const std::lock_guard lock(mutex_);
+  for (const auto& kept : kernels_) {
+    const bool in_force = kept.get() == inference_.load(std::memory_order_relaxed) || kept.get() == training_.load(std::memory_order_relaxed);
+    if (in_force && kept->is(kernel, facts)) return kept;
+  }
+  return nullptr;
 }
 
 LayerReport SlotState::report() const {
   const bool training = trains();
   const std::lock_guard lock(mutex_);
-  LayerReport report = training ? training_report_ : inference_report_;
+  LayerReport report = (training ? training_line_ : inference_line_).report(layer(), module_);
   report.counters = counters_.read();
   return report;
 }
@@ -163,9 +172,9 @@ bool SlotState::run(std::initializer_list<TensorArg> inputs, at::Tensor* outputs
 
 void SlotState::throw_missing(bool training) const {
   const std::lock_guard lock(mutex_);
-  const LayerReport& report = training ? training_report_ : inference_report_;
-  if (report.state != LayerState::fallback) return;
-  throw Error(ErrorCode::unsupported, where(*this) + " in " + (training ? "training" : "inference"), report.reason,
+  const LayerLine& line = training ? training_line_ : inference_line_;
+  if (line.state != LayerState::fallback) return;
+  throw Error(ErrorCode::unsupported, where(*this) + " in " + (training ? "training" : "inference"), line.reason,
               "set use_fallback = true to let the layer's own forward take over");
 }
 
@@ -178,7 +187,7 @@ const BoundKernel* SlotState::rebind(const BoundKernel* stale, bool training) {
   try {
     LayerFacts now = facts(stale->facts().device, stale->facts().dtype);
     now.operator_kernel = stale->facts().operator_kernel;
-    fresh = std::make_shared<const BoundKernel>(stale->kernel(), std::move(now));
+    fresh = std::make_shared<const BoundKernel>(stale->held_kernel(), std::move(now));
   } catch (const Error& error) {
     why = std::string("a weight changed, and then: ") + error.why();
   }
@@ -186,8 +195,8 @@ const BoundKernel* SlotState::rebind(const BoundKernel* stale, bool training) {
     if (kernel_of(mode).load(std::memory_order_relaxed) != stale) continue;
     kernel_of(mode).store(fresh.get(), std::memory_order_release);
     if (fresh != nullptr) continue;
-    report_of(mode).state = LayerState::fallback;
-    report_of(mode).reason = why;
+    line_of(mode).state = LayerState::fallback;
+    line_of(mode).reason = why;
   }
   // An optimizer's step changes every weight: without this, each would leave a kernel behind.
   const auto mine = std::find_if(kernels_.begin(), kernels_.end(), [&](const auto& kept) { return kept.get() == stale; });
@@ -206,9 +215,9 @@ bool SlotState::count_failure(const BoundKernel* kernel, bool training) {
   if (kernel_of(training).load(std::memory_order_relaxed) != kernel) return false;
   for (bool mode : {false, true}) {
     if (kernel_of(mode).load(std::memory_order_relaxed) != kernel) continue;
-    report_of(mode).reason = "failed " + std::to_string(failures) + " × while running: " + BoundKernel::failure();
+    line_of(mode).reason = "failed " + std::to_string(failures) + " × while running: " + BoundKernel::failure();
     if (failures < kFailuresUntilUnbound) continue;
-    report_of(mode).state = LayerState::fallback;
+    line_of(mode).state = LayerState::fallback;
     kernel_of(mode).store(nullptr, std::memory_order_release);
   }
   refresh_active();

@@ -9,9 +9,9 @@
 
 #include "bound_kernel.h"
 #include "call_watch.h"
-#include "graft/bind_report.h"
 #include "graft/kernel_slot.h"
 #include "graft/mode.h"
+#include "layer_line.h"
 
 namespace graft {
 
@@ -19,8 +19,9 @@ namespace graft {
 struct SlotBinding {
   enum class Chosen { by_module, inference, training };  // by_module: is_training() decides, at each call
 
-  std::shared_ptr<const BoundKernel> inference, training;
-  LayerReport inference_report, training_report;
+  std::string module = {};  // its path: "model.layers.0.mlp"
+  std::shared_ptr<const BoundKernel> inference = nullptr, training = nullptr;
+  LayerLine inference_line = {}, training_line = {};
   Chosen chosen = Chosen::by_module;
   bool use_fallback = true;  // false: a call that cannot run its kernel is an Error, a missing kernel that was asked for too
 };
@@ -41,6 +42,9 @@ class SlotState {
   /// Puts kernels in force. Safe while other threads call.
   void bind(SlotBinding binding);
 
+  /// One of the kernels in force, if binding `kernel` with `facts` would make the same again.
+  std::shared_ptr<const BoundKernel> bound(const Kernel& kernel, const LayerFacts& facts) const;
+
   /// The line of the mode in force now.
   LayerReport report() const;
 
@@ -53,7 +57,7 @@ class SlotState {
  private:
   bool trains() const;
   std::atomic<const BoundKernel*>& kernel_of(bool training) { return training ? training_ : inference_; }
-  LayerReport& report_of(bool training) { return training ? training_report_ : inference_report_; }
+  LayerLine& line_of(bool training) { return training ? training_line_ : inference_line_; }
   void keep(std::shared_ptr<const BoundKernel> kernel);
   void refresh_active();
   const BoundKernel* rebind(const BoundKernel* stale, bool training);
@@ -74,7 +78,8 @@ class SlotState {
   std::atomic<int> failures_{0};
   alignas(64) CallCounters counters_;  // on a line of their own: every call writes here, and reads what stands above
   alignas(64) mutable std::mutex mutex_;  // guards what follows; never held during a call of the kernel
-  LayerReport inference_report_, training_report_;
+  std::string module_;
+  LayerLine inference_line_, training_line_;
   /// Those in force, and those that bind() replaced: another thread may still be in a call of one, and calls are not counted.
   std::vector<std::shared_ptr<const BoundKernel>> kernels_;
   /// What rebind() replaced, until the next time: then weights have changed again, and while they change nobody is in a call.

@@ -134,8 +134,7 @@ void PreTrainedModel::Asked::set_attention(const std::string& implementation, bo
 
 /// For the layers that this model has: of those that only others have nobody need be warned.
 KernelConfig PreTrainedModel::default_config() const {
-  std::set<std::string> names;
-  for (const LayerReport& line : kernel_report().layers) names.insert(line.layer);
+  const std::set<std::string> names = kernel_layers(*this);
   KernelConfig config;
   const KernelConfig active = active_kernel_mapping();
   for (const auto& [layer, mapping] : active.layers()) {

@@ -142,7 +142,7 @@ void bind_smollm2_again(benchmark::State& state) {
   model->kernelize({.use_fallback = false});
   for (auto _ : state) benchmark::DoNotOptimize(model->kernelize({.use_fallback = false}).layers.size());
 }
-BENCHMARK(bind_smollm2_again)->Iterations(20)->Unit(benchmark::kMillisecond);
+BENCHMARK(bind_smollm2_again)->Iterations(500)->Unit(benchmark::kMillisecond);
 
 }  // namespace
 

@@ -52,7 +52,7 @@ struct Prepared {
 
 /// A kernel in a contract, with attributes and a dtype.
 struct Served {
-  Kernel kernel;
+  std::shared_ptr<const Kernel> kernel;
   std::shared_ptr<const KernelInstance> instance;  // null for an entry that is shown its weights
   std::mutex mutex;
   std::vector<Prepared> prepared;
@@ -86,8 +86,8 @@ void check_operator(const Kernel& kernel) {
               "name one that does");
 }
 
-std::shared_ptr<KernelInstance> make(const Kernel& kernel, const OperatorCall& call, at::ScalarType dtype) {
-  check_operator(kernel);
+std::shared_ptr<KernelInstance> make(const std::shared_ptr<const Kernel>& kernel, const OperatorCall& call, at::ScalarType dtype) {
+  check_operator(*kernel);
   auto made = std::make_shared<KernelInstance>(
       kernel, LayerFacts{.plan = call.plan, .attributes = call.attributes, .weights = {}, .device = c10::kCPU, .dtype = dtype});
   check_served(*made);
@@ -119,7 +119,7 @@ std::string operator_kernel(const Kernel& kernel) {
 struct ServedKernels::State {
   std::shared_mutex mutex;
   std::unordered_map<std::string, std::shared_ptr<Served>> served;
-  std::map<std::string, Kernel> admitted;
+  std::map<std::string, std::shared_ptr<const Kernel>> admitted;
 };
 
 ServedKernels::ServedKernels() : state_(std::make_unique<State>()) {}
@@ -132,7 +132,7 @@ ServedKernels& ServedKernels::shared() {
 std::shared_ptr<const KernelInstance> ServedKernels::instance(const OperatorCall& call, at::ScalarType dtype) {
   const std::string& key = key_of(call, dtype);
   std::shared_ptr<Served> served;
-  std::optional<Kernel> admitted;
+  std::shared_ptr<const Kernel> admitted;
   {
     const std::shared_lock lock(state_->mutex);
     if (const auto found = state_->served.find(key); found != state_->served.end()) {
@@ -144,9 +144,9 @@ std::shared_ptr<const KernelInstance> ServedKernels::instance(const OperatorCall
   if (served == nullptr) {
     // Not under the lock: loading may take as long as a network does.
     auto made = std::make_shared<Served>();
-    made->kernel = admitted ? *admitted : Runtime::shared().load(KernelRef::parse(*call.kernel));
+    made->kernel = admitted != nullptr ? admitted : std::make_shared<const Kernel>(Runtime::shared().load(KernelRef::parse(*call.kernel)));
     std::shared_ptr<KernelInstance> instance = make(made->kernel, call, dtype);
-    if (made->kernel.entry->prepare == nullptr) made->instance = std::move(instance);
+    if (made->kernel->entry->prepare == nullptr) made->instance = std::move(instance);
     const std::unique_lock lock(state_->mutex);
     if (state_->served.size() >= kMostKernels) state_->served.clear();  // callers hold what they run
     served = state_->served.try_emplace(key, std::move(made)).first->second;
@@ -163,13 +163,13 @@ std::shared_ptr<const KernelInstance> ServedKernels::instance(const OperatorCall
   return served->prepared.emplace_back(std::move(fresh)).instance;
 }
 
-void ServedKernels::admit(const Kernel& kernel) {
-  const std::string name = operator_kernel(kernel);
+void ServedKernels::admit(const std::shared_ptr<const Kernel>& kernel) {
+  const std::string name = operator_kernel(*kernel);
   const std::unique_lock lock(state_->mutex);
   state_->admitted.insert_or_assign(name, kernel);
   // What another library under this name has made.
   std::erase_if(state_->served, [&](const auto& served) {
-    return served.first.starts_with(name + '\0') && served.second->kernel.entry != kernel.entry;
+    return served.first.starts_with(name + '\0') && served.second->kernel->entry != kernel->entry;
   });
 }
 

@@ -30,7 +30,7 @@ class ServedKernels {
 
   /// Lets operators have a kernel that kernelize() has loaded under options of its own: who may publish it was decided
   /// there, for this one string.
-  void admit(const Kernel& kernel);
+  void admit(const std::shared_ptr<const Kernel>& kernel);
 
  private:
   ServedKernels();

@@ -4,6 +4,8 @@
 #include <c10/core/Device.h>
 
 #include <optional>
+#include <set>
+#include <string>
 
 #include "graft/bind_report.h"
 #include "graft/kernel_config.h"
@@ -44,6 +46,9 @@ BindReport plan_kernels(const torch::nn::Module& module, const KernelizeOptions&
 
 /// What is in force now, without changing it: also says which kernels have failed since they were bound.
 BindReport kernel_report(const torch::nn::Module& module);
+
+/// The names of layers in `module` and below that a mapping can name: "RMSNorm", "attention" … Any thread.
+std::set<std::string> kernel_layers(const torch::nn::Module& module);
 
 /// Unbinds every layer of `module` and below.
 void unkernelize(torch::nn::Module& module);

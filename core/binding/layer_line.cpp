@@ -1,0 +1,24 @@
+#include "layer_line.h"
+
+namespace graft {
+
+LayerReport LayerLine::report(const std::string& layer, const std::string& module) const {
+  LayerReport report{.layer = layer, .module = module, .state = state, .reason = reason};
+  if (mapped == nullptr) return report;
+  report.reference = mapped->reference;
+  if (mapped->kernel == nullptr) return report;
+  const Kernel& kernel = *mapped->kernel;
+  report.repo = kernel.repo;
+  report.commit = kernel.commit;
+  report.variant = kernel.variant;
+  report.entry = kernel.entry->name;
+  report.digest = kernel.digest;
+  report.trust = kernel.trust.state;
+  report.publisher = kernel.trust.publisher;
+  report.license = kernel.metadata->license;
+  report.signer = kernel.trust.signer;
+  report.rule = kernel.trust.rule;
+  return report;
+}
+
+}  // namespace graft
