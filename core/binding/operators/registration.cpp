@@ -112,7 +112,7 @@ std::string operator_for(const std::string& contract) {
   }
   if (!can_be_operator(plan->contract())) {
     throw Error(ErrorCode::unsupported, "contract " + contract,
-                "it cannot be an operator: an argument is inout, has a shape that its kernel infers, or is called kernel or output_mask",
+                "it cannot be an operator: an argument is inout, has a shape that its kernel infers, or is called kernel_ref or output_mask",
                 "kernelize without Mode::TorchCompile");
   }
   const std::lock_guard lock(defined().mutex);

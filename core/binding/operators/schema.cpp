@@ -105,7 +105,7 @@ BackwardTakes backward_takes(const graft_argument& argument) {
 bool can_be_operator(const graft_contract& contract) {
   const auto arguments = arguments_of(contract);
   const auto attributes = attributes_of(contract);
-  const auto taken = [](std::string_view name) { return name == "kernel" || name == "output_mask"; };
+  const auto taken = [](std::string_view name) { return name == "kernel_ref" || name == "output_mask"; };
   return contract.argument_count <= kMaxArguments &&
          std::none_of(arguments.begin(), arguments.end(),
                       [&](const graft_argument& argument) {
@@ -128,7 +128,7 @@ std::string operator_schema(const graft_contract& contract, OperatorKind kind) {
       kind == OperatorKind::backward ? inputs_of_backward(contract) : inputs_of_forward(contract);
   parts.push_back("*");
   for (const graft_attribute& attribute : attributes_of(contract)) parts.push_back(attribute_text(attribute));
-  parts.push_back("str kernel");
+  parts.push_back("str kernel_ref");  // torch's inductor has a `kernel` of its own among an operator's keyword arguments
 
   std::string text = operator_name(contract, kind) + "(";
   for (const std::string& part : parts) text += (&part == parts.data() ? "" : ", ") + part;

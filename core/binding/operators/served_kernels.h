@@ -1,4 +1,4 @@
-// ServedKernels: the kernels behind operators' `kernel` strings.
+// ServedKernels: the kernels behind operators' `kernel_ref` strings.
 #pragma once
 
 #include <memory>
@@ -9,7 +9,7 @@
 
 namespace graft {
 
-/// What an operator gets as `kernel` to find this one again, in any process: "org/name@<commit>:Entry", or
+/// What an operator gets as `kernel_ref` to find this one again, in any process: "org/name@<commit>:Entry", or
 /// "/path:Entry".
 std::string operator_kernel(const Kernel& kernel);
 

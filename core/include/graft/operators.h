@@ -1,13 +1,13 @@
 // Operators: kernels in torch's dispatcher, where torch.compile, torch.export and other processes find them.
 //
-//   graft::RMSNorm_1(Tensor x, Tensor weight, *, float eps, str kernel) -> Tensor
+//   graft::RMSNorm_1(Tensor x, Tensor weight, *, float eps, str kernel_ref) -> Tensor
 //
 // is the operator of the contract RMSNorm/1: its inputs and weights in the contract's order, its attributes, and the
 // kernel, "graft-kernels/norm@<commit>:RMSNorm" or "/path/to/repo:RMSNorm". Each standard contract has one as soon as this
 // library is loaded; in Python:
 //
 //   torch.ops.load_library("…/libgraft.so")
-//   y = torch.ops.graft.RMSNorm_1(x, weight, eps=1e-6, kernel="graft-kernels/norm:RMSNorm")
+//   y = torch.ops.graft.RMSNorm_1(x, weight, eps=1e-6, kernel_ref="graft-kernels/norm:RMSNorm")
 //
 // A graph that holds it may be saved, and run by a process that has the kernel's repo, and trusts it, as well. Values and
 // dtypes are the contract's; tensors are on the CPU, or on the meta device, where no kernel is loaded. Gradients are the
