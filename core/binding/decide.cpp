@@ -156,7 +156,10 @@ Decision Decider::with_kernel(const Layer& layer, const std::string& reference, 
     check_mode(found, mode);
     check_determinism(found);
     check_results(found, reference, layer.slot->plan().contract(), facts);
-    if (has(mode, Mode::TorchCompile)) call_through_operator(found, layer, facts);
+    if (has(mode, Mode::TorchCompile)) {
+      operator_for(facts.plan->contract().name);
+      facts.operator_kernel = operator_kernel(found);
+    }
     if (same) {
       decision.kernel = other->kernel;
     } else if (make_ == Make::kernels) {
@@ -164,6 +167,7 @@ Decision Decider::with_kernel(const Layer& layer, const std::string& reference, 
     } else {
       BoundKernel::check(found, std::move(facts));
     }
+    if (has(mode, Mode::TorchCompile) && decision.kernel != nullptr) ServedKernels::shared().admit(found);
     report.state = LayerState::bound;
     report.reason = found.trust.state == "trusted" ? "" : found.trust.reason;
     if (!found.note.empty()) report.reason += (report.reason.empty() ? "" : "; ") + found.note;
@@ -173,12 +177,6 @@ Decision Decider::with_kernel(const Layer& layer, const std::string& reference, 
     decision.refused = std::current_exception();
   }
   return decision;
-}
-
-void Decider::call_through_operator(const Kernel& found, const Layer& layer, LayerFacts& facts) {
-  operator_for(layer.slot->plan().contract().name);
-  facts.operator_kernel = operator_kernel(found);
-  if (make_ == Make::kernels) ServedKernels::shared().admit(found);
 }
 
 /// A kernel that does not fit the layer at all is told so by binding it.

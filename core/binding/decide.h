@@ -43,8 +43,6 @@ class Decider {
  private:
   Decision with_kernel(const Layer& layer, const std::string& reference, Mode mode, const Decision* other);
   const Kernel& kernel(const std::string& reference);
-  /// Makes the layer's calls calls of its contract's operator.
-  void call_through_operator(const Kernel& found, const Layer& layer, LayerFacts& facts);
   void check_results(const Kernel& found, const std::string& reference, const graft_contract& contract, const LayerFacts& facts);
 
   const KernelizeOptions& options_;

@@ -14,12 +14,14 @@ PACKAGES = Path(os.environ.get("GRAFT_TORCH_PYTHON") or torch_python.folder())
 
 
 def load():
-    """Python's torch, with Graft's operators in it; None if there is no torch"""
+    """Python's torch, with Graft's operators in it; None if there is no torch that Graft is built for"""
     if (PACKAGES / "torch").is_dir():
         sys.path.insert(0, str(PACKAGES))
     try:
         import torch
     except ImportError:
+        return None
+    if not torch.__version__.startswith("2.11."):
         return None
     torch.ops.load_library(str(LIBRARY))
     return torch

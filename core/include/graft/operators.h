@@ -11,9 +11,9 @@
 //
 // A graph that holds it may be saved, and run by a process that has the kernel's repo, and trusts it, as well. Values and
 // dtypes are the contract's; tensors are on the CPU, or on the meta device, where no kernel is loaded. Gradients are the
-// kernel's own; it must have GRAFT_ENTRY_COMPILE_SAFE, and GRAFT_ENTRY_HAS_BACKWARD where a gradient is needed. A kernel is
+// kernel's own, once: there are no second derivatives. It must have GRAFT_ENTRY_COMPILE_SAFE, and GRAFT_ENTRY_HAS_BACKWARD where a gradient is needed. A kernel is
 // loaded, and asked for by the trust policy of the machine, at its first call. A call throws what cannot be done, since an
-// operator has no layer to fall back on: Error unsupported, untrusted, plugin …, whose text names kernel and reason. Any
+// operator has no layer to fall back on, nor to check itself against: Error unsupported, untrusted, plugin …, whose text names kernel and reason. Any
 // thread.
 #pragma once
 
