@@ -1,4 +1,7 @@
-// Kernels as operators of torch's dispatcher: schemas, values, gradients, tensors without data, and what they refuse.
+// Kernels as operators of torch's dispatcher: schemas, values, gradients, tensors without data, and what they
+// refuse.
+#include "graft/operators.h"
+
 #include <ATen/Context.h>
 #include <ATen/core/dispatch/Dispatcher.h>
 #include <ATen/core/grad_mode.h>
@@ -15,7 +18,6 @@
 #include "graft/auto_model.h"
 #include "graft/contract.h"
 #include "graft/error.h"
-#include "graft/operators.h"
 #include "graft/pretrained_model.h"
 #include "trained_layers.h"
 
@@ -66,7 +68,9 @@ std::string refusal(Function&& function) {
   return {};
 }
 
-bool says(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
+bool says(const std::string& text, const std::string& part) {
+  return text.find(part) != std::string::npos;
+}
 
 std::string schema_of(const std::string& name) {
   std::ostringstream out;
@@ -75,21 +79,28 @@ std::string schema_of(const std::string& name) {
 }
 
 TEST(Operators, HaveTheirContractsInputsAttributesAndOutputs) {
-  EXPECT_EQ(schema_of("RMSNorm_1"), "graft::RMSNorm_1(Tensor x, Tensor weight, *, float eps, str kernel_ref) -> Tensor");
-  EXPECT_EQ(schema_of("RMSNorm_1_forward"),
-            "graft::RMSNorm_1_forward(Tensor x, Tensor weight, *, float eps, str kernel_ref) -> (Tensor, Tensor)");
+  EXPECT_EQ(schema_of("RMSNorm_1"),
+            "graft::RMSNorm_1(Tensor x, Tensor weight, *, float eps, str kernel_ref) -> Tensor");
+  EXPECT_EQ(
+      schema_of("RMSNorm_1_forward"),
+      "graft::RMSNorm_1_forward(Tensor x, Tensor weight, *, float eps, str kernel_ref) -> (Tensor, Tensor)");
   EXPECT_EQ(schema_of("attention_1"),
-            "graft::attention_1(Tensor q, Tensor k, Tensor v, Tensor? mask=None, *, float scale, bool causal=True, int "
+            "graft::attention_1(Tensor q, Tensor k, Tensor v, Tensor? mask=None, *, float scale, bool "
+            "causal=True, int "
             "sliding_window=0, float softcap=0., str kernel_ref) -> Tensor");
-  EXPECT_EQ(schema_of("GELU_1"), "graft::GELU_1(Tensor x, *, str approximate=\"none\", str kernel_ref) -> Tensor");
-  EXPECT_EQ(schema_of("rotary_pos_emb_1_backward"),
-            "graft::rotary_pos_emb_1_backward(Tensor? grad_q_out, Tensor? grad_k_out, SymInt[] q_sizes, SymInt[] k_sizes, "
-            "Tensor cos, Tensor sin, bool[4] output_mask, *, str kernel_ref) -> (Tensor, Tensor, Tensor, Tensor)");
+  EXPECT_EQ(schema_of("GELU_1"),
+            "graft::GELU_1(Tensor x, *, str approximate=\"none\", str kernel_ref) -> Tensor");
+  EXPECT_EQ(
+      schema_of("rotary_pos_emb_1_backward"),
+      "graft::rotary_pos_emb_1_backward(Tensor? grad_q_out, Tensor? grad_k_out, SymInt[] q_sizes, SymInt[] "
+      "k_sizes, "
+      "Tensor cos, Tensor sin, bool[4] output_mask, *, str kernel_ref) -> (Tensor, Tensor, Tensor, Tensor)");
 }
 
 TEST(Operators, EveryStandardContractHasOne) {
-  for (const char* contract : {"RMSNorm/1", "AddRMSNorm/1", "Linear/1", "SwiGLUMLP/1", "GeGLUMLP/1", "SiLU/1", "SiluAndMul/1",
-                               "GELU/1", "GeluAndMul/1", "rotary_pos_emb/1", "attention/1", "ForCausalLMLoss/1"}) {
+  for (const char* contract :
+       {"RMSNorm/1", "AddRMSNorm/1", "Linear/1", "SwiGLUMLP/1", "GeGLUMLP/1", "SiLU/1", "SiluAndMul/1",
+        "GELU/1", "GeluAndMul/1", "rotary_pos_emb/1", "attention/1", "ForCausalLMLoss/1"}) {
     EXPECT_NO_THROW(schema_of(operator_for(contract).substr(7))) << contract;
   }
 }
@@ -106,9 +117,10 @@ class OperatorBackward : public ::testing::TestWithParam<const char*> {};
 
 TEST_P(OperatorBackward, HoldsAgainstDifferencesInDouble) {
   const at::Tensor weight = trained({8}, at::kDouble);
-  EXPECT_EQ(test::gradcheck([&](const auto& in) { return std::vector{rms_norm(in[0], in[1], local(GetParam()))}; },
-                            {trained({3, 8}, at::kDouble), weight}),
-            "");
+  EXPECT_EQ(
+      test::gradcheck([&](const auto& in) { return std::vector{rms_norm(in[0], in[1], local(GetParam()))}; },
+                      {trained({3, 8}, at::kDouble), weight}),
+      "");
 }
 
 INSTANTIATE_TEST_SUITE_P(Kinds, OperatorBackward,
@@ -118,12 +130,14 @@ INSTANTIATE_TEST_SUITE_P(Kinds, OperatorBackward,
 TEST(Operators, TwoOutputsAndInputsThatAreNotKeptHaveGradients) {
   const std::string kernel = local("training_norms", "AddRMSNorm");
   const auto both = [&](const auto& in) { return call("AddRMSNorm_1", {in[0], in[1], in[2], 1e-6, kernel}); };
-  const std::vector<at::Tensor> inputs{trained({3, 8}, at::kDouble), trained({3, 8}, at::kDouble), trained({8}, at::kDouble)};
+  const std::vector<at::Tensor> inputs{trained({3, 8}, at::kDouble), trained({3, 8}, at::kDouble),
+                                       trained({8}, at::kDouble)};
   EXPECT_EQ(test::gradcheck(both, inputs), "");
   // One output's gradient, and one input's, alone: the others are absent.
   const at::Tensor residual = trained({3, 8}, at::kDouble);
-  EXPECT_TRUE(grad({both(std::vector{inputs[0].detach(), residual, inputs[2].detach()})[1].sum()}, {residual})[0].equal(
-      at::ones({3, 8}, at::kDouble)));
+  EXPECT_TRUE(
+      grad({both(std::vector{inputs[0].detach(), residual, inputs[2].detach()})[1].sum()}, {residual})[0]
+          .equal(at::ones({3, 8}, at::kDouble)));
 }
 
 TEST(Operators, SaveNothingWhereNoGradientIsNeeded) {
@@ -142,8 +156,10 @@ TEST(Operators, SaveNothingWhereNoGradientIsNeeded) {
 
 TEST(Operators, RefuseSecondDerivatives) {
   const at::Tensor x = trained({2, 8}), weight = at::ones({8});
-  const at::Tensor first = grad({rms_norm(x, weight, local("training_norms")).sum()}, {x}, {}, true, /*create_graph=*/true)[0];
-  EXPECT_TRUE(says(refusal([&] { grad({first.sum()}, {x}); }), "graft::RMSNorm_1_backward is not implemented"));
+  const at::Tensor first =
+      grad({rms_norm(x, weight, local("training_norms")).sum()}, {x}, {}, true, /*create_graph=*/true)[0];
+  EXPECT_TRUE(
+      says(refusal([&] { grad({first.sum()}, {x}); }), "graft::RMSNorm_1_backward is not implemented"));
 }
 
 TEST(Operators, ARepackedWeightIsSeen) {
@@ -187,17 +203,23 @@ TEST(Operators, MayBeCalledByManyThreadsAtOnce) {
 
 TEST(Operators, WorkOnTensorsWithoutDataAndWithoutAKernel) {
   const auto meta = at::TensorOptions(at::kMeta);
-  const at::Tensor out = call("RMSNorm_1", {at::empty({4, 3, 8}, meta), at::empty({8}, meta), 1e-6, "no/such:Kernel"})[0];
+  const at::Tensor out =
+      call("RMSNorm_1", {at::empty({4, 3, 8}, meta), at::empty({8}, meta), 1e-6, "no/such:Kernel"})[0];
   EXPECT_TRUE(out.is_meta());
   EXPECT_EQ(out.sizes(), (std::vector<int64_t>{4, 3, 8}));
-  const auto both = call("RMSNorm_1_forward", {at::empty({4, 3, 8}, meta.dtype(at::kBFloat16)), at::empty({8}, meta.dtype(at::kBFloat16)), 1e-6, "no/such:Kernel"});
+  const auto both =
+      call("RMSNorm_1_forward", {at::empty({4, 3, 8}, meta.dtype(at::kBFloat16)),
+                                 at::empty({8}, meta.dtype(at::kBFloat16)), 1e-6, "no/such:Kernel"});
   EXPECT_EQ(both[0].scalar_type(), at::kBFloat16);
   EXPECT_EQ(both[1].sizes(), (std::vector<int64_t>{4, 3}));
   EXPECT_EQ(both[1].scalar_type(), at::kFloat);
-  EXPECT_EQ(call("GeluAndMul_1", {at::empty({5, 6}, meta), "tanh", "no/such:Kernel"})[0].sizes(), (std::vector<int64_t>{5, 3}));
+  EXPECT_EQ(call("GeluAndMul_1", {at::empty({5, 6}, meta), "tanh", "no/such:Kernel"})[0].sizes(),
+            (std::vector<int64_t>{5, 3}));
   const auto attention = [&](at::IntArrayRef mask) {
-    return call("attention_1", {at::empty({2, 4, 3, 8}, meta), at::empty({2, 2, 5, 8}, meta), at::empty({2, 2, 5, 6}, meta),
-                                mask.empty() ? IValue() : IValue(at::empty(mask, meta.dtype(at::kBool))), 0.5, true, 0, 0.0, "no/such:Kernel"})[0];
+    return call("attention_1",
+                {at::empty({2, 4, 3, 8}, meta), at::empty({2, 2, 5, 8}, meta), at::empty({2, 2, 5, 6}, meta),
+                 mask.empty() ? IValue() : IValue(at::empty(mask, meta.dtype(at::kBool))), 0.5, true, 0, 0.0,
+                 "no/such:Kernel"})[0];
   };
   EXPECT_EQ(attention({}).sizes(), (std::vector<int64_t>{2, 3, 4, 6}));
   EXPECT_EQ(attention({1, 1, 3, 5}).sizes(), (std::vector<int64_t>{2, 3, 4, 6}));
@@ -208,19 +230,27 @@ TEST(Operators, TensorsWithoutDataThatBreakTheContractAreRefused) {
   const auto norm = [&](at::Tensor x, at::Tensor weight) {
     return refusal([&] { call("RMSNorm_1", {x, weight, 1e-6, "no/such:Kernel"}); });
   };
-  EXPECT_TRUE(says(norm(at::empty({4, 8}, meta), at::empty({7}, meta)), "weight has shape [7]; it must be [H]"));
-  EXPECT_TRUE(says(norm(at::empty({4, 8}, meta), at::empty({8, 1}, meta)), "weight has shape [8, 1]; it must be [H]"));
+  EXPECT_TRUE(
+      says(norm(at::empty({4, 8}, meta), at::empty({7}, meta)), "weight has shape [7]; it must be [H]"));
+  EXPECT_TRUE(says(norm(at::empty({4, 8}, meta), at::empty({8, 1}, meta)),
+                   "weight has shape [8, 1]; it must be [H]"));
   EXPECT_TRUE(says(norm(at::empty({}, meta), at::empty({8}, meta)), "x has shape []; it must be [... H]"));
-  EXPECT_TRUE(says(norm(at::empty({4, 8}, meta), at::empty({8}, meta.dtype(at::kDouble))), "weight is float64; it must be float32"));
-  EXPECT_TRUE(says(refusal([&] { call("SiluAndMul_1", {at::empty({4, 7}, meta), "no/such:Kernel"}); }), "x has shape [4, 7]; it must be [... 2*I]"));
+  EXPECT_TRUE(says(norm(at::empty({4, 8}, meta), at::empty({8}, meta.dtype(at::kDouble))),
+                   "weight is float64; it must be float32"));
+  EXPECT_TRUE(says(refusal([&] {
+                     call("SiluAndMul_1", {at::empty({4, 7}, meta), "no/such:Kernel"});
+                   }),
+                   "x has shape [4, 7]; it must be [... 2*I]"));
 }
 
 TEST(Operators, GradientsWithoutDataHaveTheirInputsShapes) {
   const auto meta = at::TensorOptions(at::kMeta).dtype(at::kFloat);
   c10::List<bool> mask;
   for (bool needed : {true, false, true, false}) mask.push_back(needed);
-  const auto gradients = call("rotary_pos_emb_1_backward", {at::empty({2, 4, 3, 6}, meta), IValue(), std::vector<int64_t>{2, 4, 3, 6}, std::vector<int64_t>{2, 2, 3, 6},
-                                                            at::empty({1, 3, 6}, meta), at::empty({1, 3, 6}, meta), mask, "no/such:Kernel"});
+  const auto gradients = call("rotary_pos_emb_1_backward",
+                              {at::empty({2, 4, 3, 6}, meta), IValue(), std::vector<int64_t>{2, 4, 3, 6},
+                               std::vector<int64_t>{2, 2, 3, 6}, at::empty({1, 3, 6}, meta),
+                               at::empty({1, 3, 6}, meta), mask, "no/such:Kernel"});
   EXPECT_EQ(gradients[0].sizes(), (std::vector<int64_t>{2, 4, 3, 6}));
   EXPECT_FALSE(gradients[1].defined());
   EXPECT_EQ(gradients[2].sizes(), (std::vector<int64_t>{1, 3, 6}));
@@ -232,7 +262,9 @@ TEST(Operators, BackwardRefusesGradientsThatAreNotItsOutputs) {
   c10::List<bool> mask;
   mask.push_back(true), mask.push_back(true);
   const auto backward = [&](at::Tensor gradient) {
-    return refusal([&] { call("RMSNorm_1_backward", {gradient, x, weight, at::ones({2}), mask, 1e-6, local("training_norms")}); });
+    return refusal([&] {
+      call("RMSNorm_1_backward", {gradient, x, weight, at::ones({2}), mask, 1e-6, local("training_norms")});
+    });
   };
   EXPECT_EQ(backward(at::ones({2, 8})), "");
   EXPECT_TRUE(says(backward(at::ones({2, 4})), "the gradient of out has another shape"));
@@ -247,17 +279,22 @@ TEST(Operators, RefuseWhatTheirKernelCannotDoAndSayWhich) {
   EXPECT_TRUE(says(norm(local("training_norms", "AddRMSNorm")), "its contract is AddRMSNorm/1"));
   EXPECT_TRUE(says(norm(local("good", "TestRMSNorm")), "GRAFT_ENTRY_COMPILE_SAFE"));
   const std::string unsupported = norm(local("operator_unsupported", "TestRMSNorm"));
-  EXPECT_TRUE(says(unsupported, "unsupported") && says(unsupported, "operator_unsupported.so:TestRMSNorm") && says(unsupported, "none to fall back on")) << unsupported;
+  EXPECT_TRUE(says(unsupported, "unsupported") && says(unsupported, "operator_unsupported.so:TestRMSNorm") &&
+              says(unsupported, "none to fall back on"))
+      << unsupported;
   EXPECT_TRUE(says(norm(local("operator_fails", "TestRMSNorm")), "forward returned"));
   const at::Tensor half = at::randn({2, 8}).to(at::kHalf);
-  EXPECT_TRUE(says(refusal([&] { rms_norm(half, weight.to(at::kHalf), local("training_norms")); }), "the layer is in float16"));
-  EXPECT_TRUE(says(refusal([&] { rms_norm(x, at::randn({7}), local("training_norms")); }), "weight has shape [7]"));
+  EXPECT_TRUE(says(refusal([&] { rms_norm(half, weight.to(at::kHalf), local("training_norms")); }),
+                   "the layer is in float16"));
+  EXPECT_TRUE(
+      says(refusal([&] { rms_norm(x, at::randn({7}), local("training_norms")); }), "weight has shape [7]"));
 }
 
 TEST(Operators, AKernelWithoutBackwardIsRefusedWhereAGradientIsNeeded) {
   const at::Tensor x = trained({2, 8}), weight = at::randn({8});
   const std::string kernel = local("operator_forward", "TestRMSNorm");
-  EXPECT_TRUE(says(refusal([&] { rms_norm(x, weight, kernel); }), "it has no backward, and an input needs a gradient"));
+  EXPECT_TRUE(says(refusal([&] { rms_norm(x, weight, kernel); }),
+                   "it has no backward, and an input needs a gradient"));
   EXPECT_TRUE(close(rms_norm(x.detach(), weight, kernel), own_norm(x, weight)));
 }
 
@@ -272,18 +309,23 @@ TEST(Operators, DeterministicAlgorithmsAreKept) {
 const graft_argument kHostsArguments[] = {{"x", GRAFT_IN, GRAFT_ARG_KEPT, "T", "B T D"},
                                           {"scale", GRAFT_IN, GRAFT_ARG_KEPT, "T", "?B T D"},
                                           {"out", GRAFT_OUT, 0, "T", "B T D"}};
-const graft_contract kHosts = {sizeof(graft_contract), 1, "OperatorsTest/1", kHostsArguments, 3, 0, nullptr, nullptr, 0};
+const graft_contract kHosts = {
+    sizeof(graft_contract), 1, "OperatorsTest/1", kHostsArguments, 3, 0, nullptr, nullptr, 0};
 const graft_argument kInPlaceArguments[] = {{"x", GRAFT_INOUT, GRAFT_ARG_KEPT, "T", "..."}};
-const graft_contract kInPlace = {sizeof(graft_contract), 1, "OperatorsTest/2", kInPlaceArguments, 1, 0, nullptr, nullptr, 0};
+const graft_contract kInPlace = {
+    sizeof(graft_contract), 1, "OperatorsTest/2", kInPlaceArguments, 1, 0, nullptr, nullptr, 0};
 
 TEST(Operators, AHostsOwnContractGetsOneWhenItIsAskedFor) {
-  EXPECT_TRUE(says(refusal([] { operator_for("OperatorsTest/1"); }), "neither a standard contract nor a registered one"));
+  EXPECT_TRUE(says(refusal([] { operator_for("OperatorsTest/1"); }),
+                   "neither a standard contract nor a registered one"));
   ContractRegistry::shared().add(kHosts);
   EXPECT_EQ(operator_for("OperatorsTest/1"), "graft::OperatorsTest_1");
   EXPECT_EQ(operator_for("OperatorsTest/1"), "graft::OperatorsTest_1");  // once
   const auto meta = at::TensorOptions(at::kMeta);
-  EXPECT_EQ(call("OperatorsTest_1", {at::empty({3, 2, 4}, meta), at::empty({1, 2, 4}, meta), "no/such:Kernel"})[0].sizes(),
-            (std::vector<int64_t>{3, 2, 4}));
+  EXPECT_EQ(
+      call("OperatorsTest_1", {at::empty({3, 2, 4}, meta), at::empty({1, 2, 4}, meta), "no/such:Kernel"})[0]
+          .sizes(),
+      (std::vector<int64_t>{3, 2, 4}));
   ContractRegistry::shared().add(kInPlace);
   EXPECT_TRUE(says(refusal([] { operator_for("OperatorsTest/2"); }), "an argument is inout"));
 }
@@ -291,10 +333,11 @@ TEST(Operators, AHostsOwnContractGetsOneWhenItIsAskedFor) {
 /// Names of the operators of graft's that run while it lives, on this thread.
 class Seen {
  public:
-  Seen() : handle_(at::addThreadLocalCallback(at::RecordFunctionCallback([](const at::RecordFunction& function) {
-             if (std::string_view(function.name()).starts_with("graft::")) names().push_back(function.name());
-             return std::unique_ptr<at::ObserverContext>();
-           }))) {
+  Seen()
+      : handle_(at::addThreadLocalCallback(at::RecordFunctionCallback([](const at::RecordFunction& function) {
+          if (std::string_view(function.name()).starts_with("graft::")) names().push_back(function.name());
+          return std::unique_ptr<at::ObserverContext>();
+        }))) {
     names().clear();
   }
   ~Seen() { at::removeCallback(handle_); }
@@ -307,11 +350,13 @@ class Seen {
   at::CallbackHandle handle_;
 };
 
-BindReport compile(NormLayer& layer, const std::string& reference, Mode mode, bool use_fallback = true, bool allow = false) {
-  return kernelize(layer, {.mode = mode | Mode::TorchCompile,
-                           .kernel_config = KernelConfig({{"RMSNorm", reference}}, {.use_local_kernel = true}),
-                           .allow_all_kernels = allow,
-                           .use_fallback = use_fallback});
+BindReport compile(NormLayer& layer, const std::string& reference, Mode mode, bool use_fallback = true,
+                   bool allow = false) {
+  return kernelize(layer,
+                   {.mode = mode | Mode::TorchCompile,
+                    .kernel_config = KernelConfig({{"RMSNorm", reference}}, {.use_local_kernel = true}),
+                    .allow_all_kernels = allow,
+                    .use_fallback = use_fallback});
 }
 
 TEST(TorchCompile, ABoundLayerCallsItsContractsOperator) {
@@ -336,7 +381,8 @@ TEST_P(Trained, TrainsThroughTheOperators) {
   const auto ours = grad({layer.forward(x)}, {x, layer.weight}, {direction});
   const auto own = grad({layer.own(x)}, {x, layer.weight}, {direction});
   EXPECT_TRUE(close(ours[0], own[0]) && close(ours[1], own[1]));
-  EXPECT_EQ(Seen::names(), (std::vector<std::string>{"graft::RMSNorm_1", "graft::RMSNorm_1_forward", "graft::RMSNorm_1_backward"}));
+  EXPECT_EQ(Seen::names(), (std::vector<std::string>{"graft::RMSNorm_1", "graft::RMSNorm_1_forward",
+                                                     "graft::RMSNorm_1_backward"}));
   for (int step = 0; step < 2; ++step) {  // as an optimizer does
     const at::NoGradGuard no_grad;
     layer.weight.add_(0.5);
@@ -349,7 +395,8 @@ INSTANTIATE_TEST_SUITE_P(TorchCompile, Trained, ::testing::Values("training_norm
                          [](const auto& info) { return std::string(info.param); });
 
 TEST(TorchCompile, AModelAnswersAndLearnsWhatItDoesWithItsOwnLayers) {
-  const auto model = AutoModelForCausalLM::from_pretrained(GRAFT_SOURCE_DIR "/tests/golden/tiny-qwen3", {.dtype = "float32"});
+  const auto model = AutoModelForCausalLM::from_pretrained(GRAFT_SOURCE_DIR "/tests/golden/tiny-qwen3",
+                                                           {.dtype = "float32"});
   const at::Tensor ids = at::arange(3, 12, at::kLong).unsqueeze(0);
   const auto step = [&] {
     model->zero_grad();
@@ -367,7 +414,9 @@ TEST(TorchCompile, AModelAnswersAndLearnsWhatItDoesWithItsOwnLayers) {
   const auto [loss, gradient] = step();
   EXPECT_TRUE(at::allclose(loss, own_loss, 1e-4, 1e-5));
   EXPECT_TRUE(at::allclose(gradient, own_gradient, 1e-3, 1e-4));
-  const auto ran = [&](const char* name) { return std::count(Seen::names().begin(), Seen::names().end(), name); };
+  const auto ran = [&](const char* name) {
+    return std::count(Seen::names().begin(), Seen::names().end(), name);
+  };
   EXPECT_GT(ran("graft::attention_1"), 0);
   EXPECT_GT(ran("graft::SwiGLUMLP_1_forward"), 0);
   model->eval();
@@ -406,11 +455,14 @@ TEST(TorchCompile, AFailingOrUnwillingKernelLeavesTheCallToTheLayer) {
 }
 
 TEST(TorchCompile, TheKernelIsFoundByTheSearchOrder) {
-  const LayerMapping mapping{{"cpu", {{Mode::Inference, local("good", "TestRMSNorm")},
-                                      {Mode::Training | Mode::TorchCompile, local("training_norms")}}}};
+  const LayerMapping mapping{{"cpu",
+                              {{Mode::Inference, local("good", "TestRMSNorm")},
+                               {Mode::Training | Mode::TorchCompile, local("training_norms")}}}};
   const auto entry = [&](Mode mode) {
     NormLayer layer;
-    return kernelize(layer, {.mode = mode, .kernel_config = KernelConfig({{"RMSNorm", mapping}}, {.use_local_kernel = true})})
+    return kernelize(layer,
+                     {.mode = mode,
+                      .kernel_config = KernelConfig({{"RMSNorm", mapping}}, {.use_local_kernel = true})})
         .layers[0]
         .entry;
   };
@@ -446,7 +498,8 @@ TEST(TorchCompile, AStrangersKernelRunsAsAnOperatorWhereKernelizeAdmittedThatVer
   EXPECT_EQ(compile(layer, "stranger/norm:RMSNorm", Mode::Inference).layers[0].state, LayerState::fallback);
   EXPECT_TRUE(refused("stranger/norm:RMSNorm"));
 
-  const LayerReport line = compile(layer, "stranger/norm:RMSNorm", Mode::Inference, true, /*allow=*/true).layers[0];
+  const LayerReport line =
+      compile(layer, "stranger/norm:RMSNorm", Mode::Inference, true, /*allow=*/true).layers[0];
   ASSERT_EQ(line.state, LayerState::bound) << line.reason;
   EXPECT_TRUE(close(layer.forward(x), layer.own(x)));
   EXPECT_EQ(layer.own_calls, 0);

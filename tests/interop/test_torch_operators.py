@@ -1,6 +1,5 @@
 """Graft's operators in Python's torch: torch.library.opcheck, torch.compile without a graph break, torch.export."""
 
-import os
 import subprocess
 import sys
 import sysconfig
@@ -222,7 +221,11 @@ class Block(Case):
                 f"torch.save(block(torch.load({folder + '/x.pt'!r})).detach(), {folder + '/y.pt'!r})"
             )
             ran = subprocess.run(
-                [sys.executable, "-B", "-c", code], cwd=Path(__file__).parent, env=os.environ, capture_output=True, text=True, timeout=PATIENCE
+                [sys.executable, "-B", "-c", code],
+                cwd=Path(__file__).parent,
+                capture_output=True,
+                text=True,
+                timeout=PATIENCE,
             )
             self.assertEqual(ran.returncode, 0, ran.stderr)
             torch.testing.assert_close(torch.load(f"{folder}/y.pt"), block(other).detach())

@@ -1,4 +1,4 @@
-"""Python's torch 2.11 in the user's cache, for the tests of Graft's operators: tests/interop/test_torch_*.py.
+"""Python's torch 2.11 in the user's cache, for the tests of Graft's operators: tests/interop/test_torch_operators.py.
 
 It is a folder for PYTHONPATH, as the peers are. Not part of a set-up that does not ask for it: it is large.
 """
@@ -16,7 +16,7 @@ REQUIREMENTS = Path(__file__).resolve().with_name("torch_python.txt")
 NEEDED = 9_000_000_000  # bytes: the wheels, what they unpack to, and pip's copy of it on the way
 IMPORTED = "import torch, torch.export, torch._inductor.compile_fx; assert torch.__version__.startswith('2.11.')"
 NAME = "torch_python"
-TITLE = "Python's torch 2.11.0 for the tests of torch.compile (2.3 GB to download, 4.2 GB unpacked, in the user's cache)"
+TITLE = "Python's torch 2.11.0 for the tests of torch.compile (2.3 GB to download, 3.7 GB unpacked, in the user's cache)"
 
 
 def recipe():

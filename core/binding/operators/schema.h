@@ -16,13 +16,13 @@ namespace graft {
 
 enum class OperatorKind { call, forward, backward };
 
-/// What backward takes of an argument. A weight is there anyhow; another input that the contract does not keep is gone
-/// by then, and its gradient needs no more than its sizes.
+/// What backward takes of an argument. A weight is there anyhow; another input that the contract does not
+/// keep is gone by then, and its gradient needs no more than its sizes.
 enum class BackwardTakes { nothing, tensor, sizes };
 BackwardTakes backward_takes(const graft_argument& argument);
 
-/// Whether the contract can be one: results are outputs of shapes that follow from the inputs, and nothing is named like
-/// what operators have themselves.
+/// Whether the contract can be one: results are outputs of shapes that follow from the inputs, and nothing is
+/// named like what operators have themselves.
 bool can_be_operator(const graft_contract& contract);
 
 /// "graft::RMSNorm_1_forward"

@@ -22,10 +22,17 @@ constexpr size_t kMostPrepared = 1024;  // of each of them
 /// A weight as prepare() saw it. Its storage is held: a freed one's address could be another's tomorrow.
 struct SeenWeight {
   explicit SeenWeight(const at::Tensor& tensor)
-      : storage(tensor.storage()), data(tensor.const_data_ptr()), sizes(tensor.sizes().vec()), version(version_of(tensor)) {}
+      : storage(tensor.storage()),
+        data(tensor.const_data_ptr()),
+        sizes(tensor.sizes().vec()),
+        version(version_of(tensor)) {}
 
-  static int64_t version_of(const at::Tensor& tensor) { return tensor.is_inference() ? 0 : tensor._version(); }
-  bool is_data_of(const at::Tensor& tensor) const { return data == tensor.const_data_ptr() && tensor.sizes() == sizes; }
+  static int64_t version_of(const at::Tensor& tensor) {
+    return tensor.is_inference() ? 0 : tensor._version();
+  }
+  bool is_data_of(const at::Tensor& tensor) const {
+    return data == tensor.const_data_ptr() && tensor.sizes() == sizes;
+  }
   bool is(const at::Tensor& tensor) const { return is_data_of(tensor) && version == version_of(tensor); }
 
   c10::Storage storage;
@@ -44,9 +51,11 @@ struct Prepared {
   }
   /// Whether its weights have other versions now, or live here alone.
   bool is_past(const std::vector<at::Tensor>& tensors) const {
-    return std::equal(weights.begin(), weights.end(), tensors.begin(), tensors.end(),
-                      [](const SeenWeight& seen, const at::Tensor& tensor) { return seen.is_data_of(tensor); }) ||
-           std::any_of(weights.begin(), weights.end(), [](const SeenWeight& seen) { return seen.storage.use_count() == 1; });
+    return std::equal(
+               weights.begin(), weights.end(), tensors.begin(), tensors.end(),
+               [](const SeenWeight& seen, const at::Tensor& tensor) { return seen.is_data_of(tensor); }) ||
+           std::any_of(weights.begin(), weights.end(),
+                       [](const SeenWeight& seen) { return seen.storage.use_count() == 1; });
   }
 };
 
@@ -61,7 +70,11 @@ struct Served {
 /// What `call` asks for, as bytes.
 const std::string& key_of(const OperatorCall& call, at::ScalarType dtype) {
   thread_local std::string key;  // keeps its memory
-  key.assign(*call.kernel).append(1, '\0').append(call.contract().name).append(1, '\0').append(1, char(dtype));
+  key.assign(*call.kernel)
+      .append(1, '\0')
+      .append(call.contract().name)
+      .append(1, '\0')
+      .append(1, char(dtype));
   for (const graft_value& value : call.attributes) {
     if (value.tag == GRAFT_STRING) {
       key.append(std::to_string(value.length)).append(1, ':').append(value.as.string, value.length);
@@ -75,7 +88,8 @@ const std::string& key_of(const OperatorCall& call, at::ScalarType dtype) {
 std::vector<at::Tensor> weights_of(const OperatorCall& call) {
   std::vector<at::Tensor> weights;
   for (uint32_t i = 0; i < call.contract().argument_count; ++i)
-    if (is_weight(call.contract().arguments[i]) && call.tensors[i].defined()) weights.push_back(call.tensors[i]);
+    if (is_weight(call.contract().arguments[i]) && call.tensors[i].defined())
+      weights.push_back(call.tensors[i]);
   return weights;
 }
 
@@ -88,14 +102,18 @@ void check_operator(const Kernel& kernel) {
 
 std::shared_ptr<KernelInstance> make(const Kernel& kernel, const OperatorCall& call, at::ScalarType dtype) {
   check_operator(kernel);
-  auto made = std::make_shared<KernelInstance>(
-      kernel, LayerFacts{.plan = call.plan, .attributes = call.attributes, .weights = {}, .device = c10::kCPU, .dtype = dtype});
+  auto made = std::make_shared<KernelInstance>(kernel, LayerFacts{.plan = call.plan,
+                                                                  .attributes = call.attributes,
+                                                                  .weights = {},
+                                                                  .device = c10::kCPU,
+                                                                  .dtype = dtype});
   check_served(*made);
   create(*made);
   return made;
 }
 
-std::shared_ptr<const KernelInstance> prepare(std::shared_ptr<KernelInstance> made, const OperatorCall& call) {
+std::shared_ptr<const KernelInstance> prepare(std::shared_ptr<KernelInstance> made,
+                                              const OperatorCall& call) {
   std::array<graft_tensor, kMaxArguments> views;
   std::array<graft_value, kMaxArguments> arguments{};
   for (uint32_t i = 0; i < call.contract().argument_count; ++i) {
@@ -103,7 +121,8 @@ std::shared_ptr<const KernelInstance> prepare(std::shared_ptr<KernelInstance> ma
     views[i] = view(call.tensors[i]);
     arguments[i] = as_value(&views[i]);
   }
-  const graft_status status = call_plugin([&] { return made->kernel.entry->prepare(made->made, arguments.data()); });
+  const graft_status status =
+      call_plugin([&] { return made->kernel.entry->prepare(made->made, arguments.data()); });
   if (status != GRAFT_OK) throw_plugin_error(status, made->kernel.ref.str(), "prepare");
   return made;
 }
@@ -112,7 +131,8 @@ std::shared_ptr<const KernelInstance> prepare(std::shared_ptr<KernelInstance> ma
 
 std::string operator_kernel(const Kernel& kernel) {
   KernelRef ref{.repo = kernel.repo, .revision = kernel.commit, .entry = kernel.entry->name, .local = {}};
-  if (kernel.commit.empty()) ref = {.repo = {}, .revision = {}, .entry = kernel.entry->name, .local = kernel.repo};
+  if (kernel.commit.empty())
+    ref = {.repo = {}, .revision = {}, .entry = kernel.entry->name, .local = kernel.repo};
   return ref.str();
 }
 
@@ -129,7 +149,8 @@ ServedKernels& ServedKernels::shared() {
   return kernels;
 }
 
-std::shared_ptr<const KernelInstance> ServedKernels::instance(const OperatorCall& call, at::ScalarType dtype) {
+std::shared_ptr<const KernelInstance> ServedKernels::instance(const OperatorCall& call,
+                                                              at::ScalarType dtype) {
   const std::string& key = key_of(call, dtype);
   std::shared_ptr<Served> served;
   std::optional<Kernel> admitted;
