@@ -290,6 +290,22 @@ TEST(Operators, RefuseWhatTheirKernelCannotDoAndSayWhich) {
       says(refusal([&] { rms_norm(x, at::randn({7}), local("training_norms")); }), "weight has shape [7]"));
 }
 
+TEST(Operators, APathThatNobodyHereHasAskedForIsRefused) {
+  const test::TempFolder folder;
+  const std::string copy = (folder.path() / "norm.so").string(), kernel = copy + ":RMSNorm";
+  std::filesystem::copy_file(fixture("training_norms"), copy);
+  const at::Tensor x = at::randn({2, 8}), weight = at::randn({8});
+  const test::ScopedEnv unset("GRAFT_LOCAL_OPERATORS", nullptr);
+  const std::string why = refusal([&] { rms_norm(x, weight, kernel); });
+  EXPECT_TRUE(says(why, "untrusted") && says(why, "GRAFT_LOCAL_OPERATORS")) << why;
+  NormLayer layer;
+  const auto report =
+      kernelize(layer, {.mode = Mode::Inference | Mode::TorchCompile,
+                        .kernel_config = KernelConfig({{"RMSNorm", kernel}}, {.use_local_kernel = true})});
+  ASSERT_EQ(report.layers[0].state, LayerState::bound) << report.layers[0].reason;
+  EXPECT_TRUE(close(rms_norm(x, weight, kernel), own_norm(x, weight)));
+}
+
 TEST(Operators, AKernelWithoutBackwardIsRefusedWhereAGradientIsNeeded) {
   const at::Tensor x = trained({2, 8}), weight = at::randn({8});
   const std::string kernel = local("operator_forward", "TestRMSNorm");
@@ -473,6 +489,7 @@ TEST(TorchCompile, TheKernelIsFoundByTheSearchOrder) {
 }
 
 /// The Hub of this program's Runtime::shared(), which reads its address once: that of an unknown publisher.
+/// And leave for operators to load fixtures by their paths.
 class StrangersHub : public ::testing::Environment {
  public:
   void SetUp() override {
@@ -480,12 +497,13 @@ class StrangersHub : public ::testing::Environment {
     hub_->add("stranger/norm", "v1.0.0", fixture("training_norms"));
     hub_->add("stranger/other", "v1.0.0", fixture("training_norms"));
     endpoint_ = std::make_unique<test::ScopedEnv>("HF_ENDPOINT", hub_->endpoint().c_str());
+    local_ = std::make_unique<test::ScopedEnv>("GRAFT_LOCAL_OPERATORS", "1");
   }
-  void TearDown() override { endpoint_.reset(), hub_.reset(); }
+  void TearDown() override { local_.reset(), endpoint_.reset(), hub_.reset(); }
 
  private:
   std::unique_ptr<test::TestHub> hub_;
-  std::unique_ptr<test::ScopedEnv> endpoint_;
+  std::unique_ptr<test::ScopedEnv> endpoint_, local_;
 };
 [[maybe_unused]] const auto* const strangers_hub = ::testing::AddGlobalTestEnvironment(new StrangersHub);
 

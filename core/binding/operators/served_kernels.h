@@ -25,7 +25,8 @@ class ServedKernels {
   static ServedKernels& shared();
 
   /// The instance for a call whose layer is in `dtype`; `call` has the contract's weights. Throws Error: as
-  /// Runtime::load; unsupported if the entry does not serve contract, dtype or attributes, or does not say
+  /// Runtime::load; untrusted for a path that neither kernelize() nor GRAFT_LOCAL_OPERATORS=1 lets in;
+  /// unsupported if the entry does not serve contract, dtype or attributes, or does not say
   /// that it works as an operator; plugin if it fails.
   std::shared_ptr<const KernelInstance> instance(const OperatorCall& call, at::ScalarType dtype);
 

@@ -11,11 +11,12 @@
 //
 // A graph that holds it may be saved, and run by a process that has the kernel's repo, and trusts it, as
 // well. Values and dtypes are the contract's; tensors are on the CPU, or on the meta device, where no kernel
-// is loaded. Gradients are the kernel's own, once: there are no second derivatives. It must have
-// GRAFT_ENTRY_COMPILE_SAFE, and GRAFT_ENTRY_HAS_BACKWARD where a gradient is needed. A kernel is loaded, and
-// asked for by the trust policy of the machine, at its first call. A call throws what cannot be done, since
-// an operator has no layer to fall back on, nor to check itself against: Error unsupported, untrusted, plugin
-// …, whose text names kernel and reason. Any thread.
+// is loaded. A path is refused unless kernelize() has bound it in this process, or GRAFT_LOCAL_OPERATORS=1 is
+// set: graphs come from elsewhere. Gradients are the kernel's own, once: there are no second derivatives. It
+// must have GRAFT_ENTRY_COMPILE_SAFE, and GRAFT_ENTRY_HAS_BACKWARD where a gradient is needed. A kernel is
+// loaded, and asked for by the trust policy of the machine, at its first call. A call throws what cannot be
+// done, since an operator has no layer to fall back on, nor to check itself against: Error unsupported,
+// untrusted, plugin …, whose text names kernel and reason. Any thread.
 #pragma once
 
 #include <string>
