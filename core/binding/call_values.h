@@ -29,8 +29,12 @@ class CallValues {
   }
   /// Of queries: a shape without data. `sizes` and `strides` outlive the values.
   void set_shape(size_t i, at::IntArrayRef sizes, at::IntArrayRef strides, graft_dtype dtype) {
-    views_[i] = {nullptr, {GRAFT_DEVICE_CPU, 0},          static_cast<int32_t>(sizes.size()),
-                 dtype,   const_cast<int64_t*>(sizes.data()), const_cast<int64_t*>(strides.data()),
+    views_[i] = {nullptr,
+                 {GRAFT_DEVICE_CPU, 0},
+                 static_cast<int32_t>(sizes.size()),
+                 dtype,
+                 const_cast<int64_t*>(sizes.data()),
+                 const_cast<int64_t*>(strides.data()),
                  0};
     values_[i] = as_value(&views_[i]);
   }

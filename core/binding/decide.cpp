@@ -130,8 +130,12 @@ Decision Decider::decide(const Layer& layer, Mode mode, const Decision* other) {
     const bool same = other != nullptr && other->kernel != nullptr && other->line.mapped == line.mapped;
     LayerFacts facts = same ? other->kernel->facts() : layer.slot->facts(device_, dtype_);
     if (const auto& error = objection(*line.mapped, mode, layer.slot->plan().contract(), facts)) throw *error;
-    if (has(mode, Mode::TorchCompile)) call_through_operator(found, layer, facts);
+    if (has(mode, Mode::TorchCompile)) {
+      operator_for(facts.plan->contract().name);
+      facts.operator_kernel = operator_kernel(*found);
+    }
     decision.kernel = same ? other->kernel : bind(layer, found, std::move(facts));
+    if (has(mode, Mode::TorchCompile) && decision.kernel != nullptr) ServedKernels::shared().admit(found);
     line.state = LayerState::bound;
     line.reason = found->trust.state == "trusted" ? "" : found->trust.reason;
     if (!found->note.empty()) line.reason += (line.reason.empty() ? "" : "; ") + found->note;
@@ -195,12 +199,6 @@ std::shared_ptr<const BoundKernel> Decider::bind(const Layer& layer, const std::
   }
   if (auto bound = layer.slot->bound(*found, facts)) return bound;
   return std::make_shared<const BoundKernel>(found, std::move(facts));
-}
-
-void Decider::call_through_operator(const std::shared_ptr<const Kernel>& found, const Layer& layer, LayerFacts& facts) {
-  operator_for(layer.slot->plan().contract().name);
-  facts.operator_kernel = operator_kernel(*found);
-  if (make_ == Make::kernels) ServedKernels::shared().admit(found);
 }
 
 }  // namespace graft

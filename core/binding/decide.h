@@ -43,8 +43,6 @@ class Decider {
   std::shared_ptr<const MappedKernel> mapped(const std::string& reference);
   std::shared_ptr<const BoundKernel> bind(const Layer& layer, const std::shared_ptr<const Kernel>& found, LayerFacts facts);
   const std::optional<Error>& objection(const MappedKernel& found, Mode mode, const graft_contract& contract, const LayerFacts& facts);
-  /// Makes the layer's calls calls of its contract's operator.
-  void call_through_operator(const std::shared_ptr<const Kernel>& found, const Layer& layer, LayerFacts& facts);
 
   const KernelizeOptions& options_;
   KernelConfig config_;

@@ -20,7 +20,7 @@ struct LayerFacts {
   std::vector<at::Tensor> weights;
   c10::Device device = c10::kCPU;
   at::ScalarType dtype = at::kFloat;
-  /// Not empty: calls go through the contract's operator in torch's dispatcher, which gets this as its `kernel`.
+  /// Not empty: calls go through the contract's operator in torch's dispatcher, which gets this as its `kernel_ref`.
   std::string operator_kernel = {};
 };
 

@@ -38,8 +38,7 @@ TEST(SeedExamples, KernelizeAndReport) {
   out << report;
   EXPECT_NE(out.str().find("graft-kernels/"), std::string::npos);
   const BindReport compiled = model->kernelize({.mode = Mode::Training | Mode::TorchCompile});
-  EXPECT_EQ(compiled.count(LayerState::bound), 0);  // said in the report, layer by layer
-  EXPECT_FALSE(compiled.layers[0].reason.empty());
+  EXPECT_GT(compiled.count(LayerState::bound), 0);
 }
 
 TEST(SeedExamples, MappingForms) {

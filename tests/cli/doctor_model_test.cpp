@@ -113,7 +113,7 @@ TEST_F(DoctorModel, TakesDtypeModeAndAttentionAsRunDoes) {
   EXPECT_EQ(half.exit, 1);
   EXPECT_TRUE(says(half, "the layer is in float16")) << half.out;
   EXPECT_EQ(doctor("--mode training --strict").exit, 0);  // first-party kernels have a backward
-  EXPECT_EQ(doctor("--mode training+torch_compile --strict").exit, 1);
+  EXPECT_EQ(doctor("--mode training+torch_compile --strict").exit, 0);  // and work as operators
   EXPECT_EQ(doctor("--attn-implementation graft-kernels/attention:NoSuchEntry --strict").exit, 1);
   const Result disabled = doctor("--map RMSNorm= --strict");
   EXPECT_EQ(disabled.exit, 0);

@@ -4,7 +4,8 @@ model, and the Python clients of the Hub that Graft is tested against.
 Usage: python3 tools/setup [--no-install] [--only PART]…
 
   --no-install   only print what is missing and the commands that would install it; exit 2 if anything is
-  --only PART    system, libtorch, model, peers or fuzz; can be given more than once; all but fuzz if not given
+  --only PART    system, libtorch, model, peers, torch_python or fuzz; can be given more than once; the first four if
+                 not given
 
 Examples:
   python3 tools/setup                     everything; the second time it returns at once
@@ -24,10 +25,11 @@ import libtorch
 import model
 import peers
 import system
+import torch_python
 from errors import SetupError
 
 PARTS = [system, libtorch, model, peers]  # in this order: pip comes with the first, the others need it
-ASKED_FOR = [fuzz]  # set up with --only alone
+ASKED_FOR = [torch_python, fuzz]  # set up with --only alone
 
 
 def options(arguments):

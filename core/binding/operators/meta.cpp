@@ -19,9 +19,10 @@ void check_dtypes(const OperatorCall& call, graft_dtype layer) {
     const graft_argument& argument = call.contract().arguments[i];
     const graft_dtype wanted = dtype_of(argument, layer), given = to_graft(call.tensors[i].scalar_type());
     if (same_dtype(wanted, given)) continue;
-    throw Error(ErrorCode::invalid_argument, std::string("call of ") + call.contract().name,
-                std::string(argument.name) + " is " + dtype_name(given) + "; it must be " + dtype_name(wanted),
-                "give it inputs that the contract allows");
+    throw Error(
+        ErrorCode::invalid_argument, std::string("call of ") + call.contract().name,
+        std::string(argument.name) + " is " + dtype_name(given) + "; it must be " + dtype_name(wanted),
+        "give it inputs that the contract allows");
   }
 }
 
@@ -46,7 +47,8 @@ std::vector<at::Tensor> meta_backward(const BackwardCall& call) {
     at::Tensor& gradient = gradients.emplace_back();
     if ((call.needs_gradient >> (gradients.size() - 1) & 1) == 0) continue;
     gradient = empty_like_call(
-        call, call.tensors[i].defined() ? call.tensors[i].sym_sizes() : c10::SymIntArrayRef(call.input_sizes[i]),
+        call,
+        call.tensors[i].defined() ? call.tensors[i].sym_sizes() : c10::SymIntArrayRef(call.input_sizes[i]),
         dtype_of(argument, layer));
   }
   return gradients;

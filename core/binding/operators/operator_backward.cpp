@@ -32,11 +32,13 @@ class OperatorBackward : public torch::autograd::Node {
       : Node(std::move(edges)), plan_(plan), backward_(backward), constants_(std::move(constants)) {
     for (uint32_t i = 0; i < plan.contract().argument_count; ++i) {
       if (backward_takes(plan.contract().arguments[i]) != BackwardTakes::sizes) continue;
-      sizes_.push_back(call.tensors[i].defined() ? call.tensors[i].sym_sizes().vec() : std::vector<c10::SymInt>());
+      sizes_.push_back(call.tensors[i].defined() ? call.tensors[i].sym_sizes().vec()
+                                                 : std::vector<c10::SymInt>());
     }
   }
 
-  /// Once this node is the outputs' history: torch saves a node's own outputs without that, which would be a cycle.
+  /// Once this node is the outputs' history: torch saves a node's own outputs without that, which would be a
+  /// cycle.
   void save(const OperatorCall& call) {
     for (uint32_t i = 0; i < plan_.contract().argument_count; ++i) {
       const graft_argument& argument = plan_.contract().arguments[i];
@@ -55,7 +57,8 @@ class OperatorBackward : public torch::autograd::Node {
     stack.insert(stack.end(), constants_.begin(), constants_.end());
     backward_.callBoxed(stack);
     variable_list gradients;
-    for (IValue& value : stack) gradients.push_back(value.isTensor() ? std::move(value).toTensor() : at::Tensor());
+    for (IValue& value : stack)
+      gradients.push_back(value.isTensor() ? std::move(value).toTensor() : at::Tensor());
     return gradients;
   }
 
@@ -79,9 +82,10 @@ class OperatorBackward : public torch::autograd::Node {
 
   const ContractPlan& plan_;
   const c10::OperatorHandle backward_;
-  const std::vector<IValue> constants_;            // attributes and kernel
-  std::vector<std::vector<c10::SymInt>> sizes_;    // of the inputs whose sizes alone backward takes, in their order
-  std::vector<SavedVariable> saved_;               // of the others, and of outputs that it takes
+  const std::vector<IValue> constants_;  // attributes and kernel
+  std::vector<std::vector<c10::SymInt>>
+      sizes_;                         // of the inputs whose sizes alone backward takes, in their order
+  std::vector<SavedVariable> saved_;  // of the others, and of outputs that it takes
 };
 
 edge_list edges_to_inputs(const OperatorCall& call) {
@@ -103,20 +107,21 @@ bool gradient_needed(const torch::jit::Stack& stack, size_t arguments) {
     const at::Tensor& tensor = stack[i].toTensor();
     needed = needed || tensor.requires_grad();
     if (!tensor._fw_grad(/*level=*/0).defined()) continue;
-    throw Error(ErrorCode::unsupported, "forward-mode derivative of a graft operator", "kernels have backward alone",
-                "use reverse mode, or the layer's own code");
+    throw Error(ErrorCode::unsupported, "forward-mode derivative of a graft operator",
+                "kernels have backward alone", "use reverse mode, or the layer's own code");
   }
   return needed && at::GradMode::is_enabled();
 }
 
-void call_with_gradient(const ContractPlan& plan, const c10::OperatorHandle& forward, const c10::OperatorHandle& backward,
-                        torch::jit::Stack& stack) {
+void call_with_gradient(const ContractPlan& plan, const c10::OperatorHandle& forward,
+                        const c10::OperatorHandle& backward, torch::jit::Stack& stack) {
   const graft_contract& contract = plan.contract();
   const size_t constants = contract.attribute_count + 1, arguments = input_count(contract) + constants;
   torch::jit::Stack results(stack.end() - int64_t(arguments), stack.end());
   OperatorCall call = forward_call(plan, stack);
   const std::shared_ptr<OperatorBackward> node(
-      new OperatorBackward(plan, backward, call, {stack.end() - int64_t(constants), stack.end()}, edges_to_inputs(call)),
+      new OperatorBackward(plan, backward, call, {stack.end() - int64_t(constants), stack.end()},
+                           edges_to_inputs(call)),
       torch::autograd::deleteNode);
   {
     const at::AutoDispatchBelowADInplaceOrView below_autograd;

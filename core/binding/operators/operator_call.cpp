@@ -84,16 +84,16 @@ BackwardCall backward_call(const ContractPlan& plan, const torch::jit::Stack& st
   }
   Reader reader(stack, count + gradients);
   BackwardCall call{{&plan, {}, {}, nullptr, {0, 0, 0}}, {}, {}, 0};
-  for (uint32_t i = 0, output = 0; i < contract.argument_count; ++i) {
-    if (is_input(contract.arguments[i]) || is_saved(contract.arguments[i])) continue;
-    call.grad_outputs[output] = reader.tensor();
-    note_dtype(call, contract.arguments[i], call.grad_outputs[output++]);
-  }
+  for (size_t i = 0; i < gradients; ++i) call.grad_outputs[i] = reader.tensor();
   for (uint32_t i = 0; i < contract.argument_count; ++i) {
     const BackwardTakes takes = backward_takes(contract.arguments[i]);
     if (takes == BackwardTakes::tensor) call.tensors[i] = reader.tensor();
     note_dtype(call, contract.arguments[i], call.tensors[i]);
     if (takes == BackwardTakes::sizes) call.input_sizes[i] = reader.next().toSymIntVector();
+  }
+  for (uint32_t i = 0, output = 0; i < contract.argument_count; ++i) {
+    if (is_input(contract.arguments[i]) || is_saved(contract.arguments[i])) continue;
+    note_dtype(call, contract.arguments[i], call.grad_outputs[output++]);
   }
   const c10::List<bool> mask = reader.next().toBoolList();
   for (size_t i = 0; i < mask.size(); ++i) call.needs_gradient |= uint64_t(mask[i]) << i;

@@ -19,7 +19,7 @@ struct OperatorCall {
   std::array<at::Tensor, kMaxArguments> tensors;  // undefined: absent, or not there (any more)
   std::vector<graft_value> attributes;            // strings point into the stack
   const std::string* kernel;                      // on the stack
-  graft_dtype dtype;                              // the contract's "T" in this call; bits 0 if no tensor says it
+  graft_dtype dtype;  // the contract's "T" in this call; bits 0 if no tensor says it
 
   const graft_contract& contract() const { return plan->contract(); }
 };
@@ -29,7 +29,7 @@ OperatorCall forward_call(const ContractPlan& plan, const torch::jit::Stack& sta
 
 /// Of backward: tensors are those that it takes.
 struct BackwardCall : OperatorCall {
-  std::array<at::Tensor, kMaxArguments> grad_outputs;               // in the order of the outputs that are not SAVED
+  std::array<at::Tensor, kMaxArguments> grad_outputs;  // in the order of the outputs that are not SAVED
   std::array<std::vector<c10::SymInt>, kMaxArguments> input_sizes;  // of inputs whose sizes alone it takes
   uint64_t needs_gradient = 0;                                      // bit i: of the i-th input
 };
@@ -38,7 +38,8 @@ BackwardCall backward_call(const ContractPlan& plan, const torch::jit::Stack& st
 /// How many inputs the contract has, weights included.
 size_t input_count(const graft_contract& contract);
 
-/// The outputs' positions as operators return them: the contract's own first, then those SAVED for backward, if asked for.
+/// The outputs' positions as operators return them: the contract's own first, then those SAVED for backward,
+/// if asked for.
 std::vector<size_t> output_order(const graft_contract& contract, bool saved);
 
 /// Takes the call's arguments off the stack and puts the results there.

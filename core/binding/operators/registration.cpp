@@ -1,5 +1,5 @@
-// Puts the contracts' operators into torch's dispatcher: the standard ones when this library is loaded, which is all that
-// Python's torch.ops.load_library() asks for, a host's own when they are first wanted.
+// Puts the contracts' operators into torch's dispatcher: the standard ones when this library is loaded, which
+// is all that Python's torch.ops.load_library() asks for, a host's own when they are first wanted.
 #include <torch/csrc/autograd/autograd_not_implemented_fallback.h>
 #include <torch/library.h>
 
@@ -49,7 +49,9 @@ void backward_on_meta(const ContractPlan& plan, const OperatorHandle& op, Stack&
 /// The contract's operator where autograd looks on.
 struct WithAutograd : c10::OperatorKernel {
   explicit WithAutograd(const ContractPlan& plan)
-      : plan(plan), forward(find(plan, OperatorKind::forward)), backward(find(plan, OperatorKind::backward)) {}
+      : plan(plan),
+        forward(find(plan, OperatorKind::forward)),
+        backward(find(plan, OperatorKind::backward)) {}
 
   void operator()(const OperatorHandle& op, DispatchKeySet keys, Stack* stack) {
     if (gradient_needed(*stack, op.schema().arguments().size())) {
@@ -107,18 +109,21 @@ Defined& defined() {
 std::string operator_for(const std::string& contract) {
   const ContractPlan* plan = ContractRegistry::shared().plan(contract);
   if (plan == nullptr) {
-    throw Error(ErrorCode::not_found, "contract " + contract, "it is neither a standard contract nor a registered one",
+    throw Error(ErrorCode::not_found, "contract " + contract,
+                "it is neither a standard contract nor a registered one",
                 "add your own with ContractRegistry::shared().add(…)");
   }
   if (!can_be_operator(plan->contract())) {
     throw Error(ErrorCode::unsupported, "contract " + contract,
-                "it cannot be an operator: an argument is inout, has a shape that its kernel infers, or is called kernel or output_mask",
+                "it cannot be an operator: an argument is inout, has a shape that its kernel infers, or is "
+                "called kernel_ref or output_mask",
                 "kernelize without Mode::TorchCompile");
   }
   const std::lock_guard lock(defined().mutex);
   if (!defined().contracts.contains(contract)) {
     // For good: a Library takes its operators along when it goes.
-    static auto& library = *new torch::Library(torch::Library::FRAGMENT, "graft", std::nullopt, __FILE__, __LINE__);
+    static auto& library =
+        *new torch::Library(torch::Library::FRAGMENT, "graft", std::nullopt, __FILE__, __LINE__);
     define(library, *plan);
     defined().contracts.insert(contract);
   }

@@ -21,7 +21,8 @@ std::string what(const OperatorCall& call, OperatorKind kind) {
 }
 
 [[noreturn]] void refuse(const OperatorCall& call, const std::string& why) {
-  throw Error(ErrorCode::invalid_argument, what(call, OperatorKind::call), why, "give it inputs that the contract allows");
+  throw Error(ErrorCode::invalid_argument, what(call, OperatorKind::call), why,
+              "give it inputs that the contract allows");
 }
 
 /// For the entry's answer `status` to `function`.
@@ -43,7 +44,8 @@ void set_inputs(CallValues& values, const OperatorCall& call) {
     const graft_argument& argument = call.contract().arguments[i];
     at::Tensor tensor = call.tensors[i];
     if (!tensor.defined()) continue;
-    if (!tensor.is_cpu()) refuse(call, std::string(argument.name) + " is on " + tensor.device().str() + ", others on cpu");
+    if (!tensor.is_cpu())
+      refuse(call, std::string(argument.name) + " is on " + tensor.device().str() + ", others on cpu");
     values.set(i, strides_fit(tensor, argument.flags) ? std::move(tensor) : tensor.contiguous());
   }
 }
@@ -53,14 +55,17 @@ void remove_weights(CallValues& values, const graft_contract& contract) {
     if (is_weight(contract.arguments[i])) values.remove(i);
 }
 
-size_t workspace(const KernelInstance& instance, uint32_t pass, const CallValues& values, const OperatorCall& call) {
+size_t workspace(const KernelInstance& instance, uint32_t pass, const CallValues& values,
+                 const OperatorCall& call) {
   const graft_entry& entry = *instance.kernel.entry;
   size_t bytes = 0;
   if (entry.workspace_size == nullptr) return bytes;
   check(call_plugin([&] {
-          return entry.workspace_size(instance.made, pass, values.data(), uint32_t(ThreadPool::shared().size()), &bytes);
+          return entry.workspace_size(instance.made, pass, values.data(),
+                                      uint32_t(ThreadPool::shared().size()), &bytes);
         }),
-        call, pass == GRAFT_WORKSPACE_FORWARD ? OperatorKind::call : OperatorKind::backward, "workspace_size");
+        call, pass == GRAFT_WORKSPACE_FORWARD ? OperatorKind::call : OperatorKind::backward,
+        "workspace_size");
   return bytes;
 }
 
@@ -69,8 +74,8 @@ void check_determinism(const KernelInstance& instance) {
   at::globalContext().alertNotDeterministic("kernel " + instance.kernel.ref.str());
 }
 
-/// Shapes of forward's arguments that backward does not have any more: they bind dimensions, and say how much workspace it
-/// needs.
+/// Shapes of forward's arguments that backward does not have any more: they bind dimensions, and say how much
+/// workspace it needs.
 class PastShapes {
  public:
   void set_input(CallValues& values, size_t i, const std::vector<c10::SymInt>& sizes, graft_dtype dtype) {
@@ -105,7 +110,8 @@ bool set_grad_outputs(CallValues& values, const BackwardCall& call, const Contra
     const int rank = call.plan->output_shape(i, binding, shape.data());
     if (rank < 0 || gradient.sizes() != at::IntArrayRef(shape.data(), size_t(rank)) || !gradient.is_cpu() ||
         !same_dtype(to_graft(gradient.scalar_type()), call.plan->output_dtype(i, binding))) {
-      refuse(call, std::string("the gradient of ") + argument.name + " has another shape, dtype or device than it");
+      refuse(call,
+             std::string("the gradient of ") + argument.name + " has another shape, dtype or device than it");
     }
     values.set(output - 1, plain(gradient));
     any = true;
@@ -124,7 +130,8 @@ uint64_t set_grad_inputs(CallValues& values, std::vector<at::Tensor>& gradients,
     const graft_value& argument = arguments.data()[i];
     if ((call.needs_gradient >> input & 1) == 0 || argument.tag != GRAFT_TENSOR) continue;
     const graft_tensor& shape = *argument.as.tensor;
-    gradient = allocate({shape.shape, size_t(shape.ndim)}, to_torch(call.plan->output_dtype(i, binding)), c10::kCPU);
+    gradient =
+        allocate({shape.shape, size_t(shape.ndim)}, to_torch(call.plan->output_dtype(i, binding)), c10::kCPU);
     values.set(input, gradient);
     needed |= uint64_t(1) << input;
   }
@@ -158,19 +165,23 @@ std::vector<at::Tensor> run_forward(const OperatorCall& call, bool saved) {
   for (const size_t i : output_order(contract, saved)) {
     std::array<int64_t, kMaxRank> shape;
     const int rank = call.plan->output_shape(i, binding, shape.data());
-    if (rank < 0) refuse(call, std::string("its inputs do not say the shape of ") + contract.arguments[i].name);
-    outputs.push_back(allocate({shape.data(), size_t(rank)}, to_torch(call.plan->output_dtype(i, binding)), c10::kCPU));
+    if (rank < 0)
+      refuse(call, std::string("its inputs do not say the shape of ") + contract.arguments[i].name);
+    outputs.push_back(
+        allocate({shape.data(), size_t(rank)}, to_torch(call.plan->output_dtype(i, binding)), c10::kCPU));
     values.set(i, outputs.back());
   }
 
   if (entry.supports != nullptr) {
-    check(call_plugin([&] { return entry.supports(&entry, &contract, call.attributes.data(), values.data()); }), call, kind,
-          "supports");
+    check(
+        call_plugin([&] { return entry.supports(&entry, &contract, call.attributes.data(), values.data()); }),
+        call, kind, "supports");
   }
   const size_t bytes = workspace(*instance, GRAFT_WORKSPACE_FORWARD, values, call);
   Scratch scratch(bytes);
   const CpuCall cpu = make_cpu_call(ThreadPool::shared(), scratch.data(), bytes);
-  check(call_plugin([&] { return entry.forward(instance->made, &cpu.call, values.data()); }), call, kind, "forward");
+  check(call_plugin([&] { return entry.forward(instance->made, &cpu.call, values.data()); }), call, kind,
+        "forward");
   return outputs;
 }
 
@@ -195,10 +206,12 @@ std::vector<at::Tensor> run_backward(const BackwardCall& call) {
   const graft_entry& entry = *instance->kernel.entry;
   check_determinism(*instance);
   if ((entry.flags & GRAFT_ENTRY_HAS_BACKWARD) == 0) {
-    throw Error(ErrorCode::unsupported, what(call, OperatorKind::backward), "it has no backward", "name a kernel that has");
+    throw Error(ErrorCode::unsupported, what(call, OperatorKind::backward), "it has no backward",
+                "name a kernel that has");
   }
   for (uint32_t i = 0; i < contract.argument_count; ++i) {
-    if (!is_input(contract.arguments[i]) && !call.tensors[i].defined()) past.set_output(values, i, *call.plan, binding);
+    if (!is_input(contract.arguments[i]) && !call.tensors[i].defined())
+      past.set_output(values, i, *call.plan, binding);
   }
   const size_t bytes = workspace(*instance, GRAFT_WORKSPACE_BACKWARD, values, call);
   for (uint32_t i = 0; i < contract.argument_count; ++i) {
@@ -207,7 +220,8 @@ std::vector<at::Tensor> run_backward(const BackwardCall& call) {
   Scratch scratch(bytes);
   const CpuCall cpu = make_cpu_call(ThreadPool::shared(), scratch.data(), bytes);
   check(call_plugin([&] {
-          return entry.backward(instance->made, &cpu.call, values.data(), grad_outputs.data(), needed, grad_inputs.data());
+          return entry.backward(instance->made, &cpu.call, values.data(), grad_outputs.data(), needed,
+                                grad_inputs.data());
         }),
         call, OperatorKind::backward, "backward");
   return gradients;

@@ -3,9 +3,12 @@
 #include <c10/core/Storage.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <map>
 #include <mutex>
+#include <optional>
 #include <shared_mutex>
+#include <string_view>
 #include <unordered_map>
 #include <vector>
 
@@ -22,10 +25,17 @@ constexpr size_t kMostPrepared = 1024;  // of each of them
 /// A weight as prepare() saw it. Its storage is held: a freed one's address could be another's tomorrow.
 struct SeenWeight {
   explicit SeenWeight(const at::Tensor& tensor)
-      : storage(tensor.storage()), data(tensor.const_data_ptr()), sizes(tensor.sizes().vec()), version(version_of(tensor)) {}
+      : storage(tensor.storage()),
+        data(tensor.const_data_ptr()),
+        sizes(tensor.sizes().vec()),
+        version(version_of(tensor)) {}
 
-  static int64_t version_of(const at::Tensor& tensor) { return tensor.is_inference() ? 0 : tensor._version(); }
-  bool is_data_of(const at::Tensor& tensor) const { return data == tensor.const_data_ptr() && tensor.sizes() == sizes; }
+  static int64_t version_of(const at::Tensor& tensor) {
+    return tensor.is_inference() ? 0 : tensor._version();
+  }
+  bool is_data_of(const at::Tensor& tensor) const {
+    return data == tensor.const_data_ptr() && tensor.sizes() == sizes;
+  }
   bool is(const at::Tensor& tensor) const { return is_data_of(tensor) && version == version_of(tensor); }
 
   c10::Storage storage;
@@ -44,9 +54,11 @@ struct Prepared {
   }
   /// Whether its weights have other versions now, or live here alone.
   bool is_past(const std::vector<at::Tensor>& tensors) const {
-    return std::equal(weights.begin(), weights.end(), tensors.begin(), tensors.end(),
-                      [](const SeenWeight& seen, const at::Tensor& tensor) { return seen.is_data_of(tensor); }) ||
-           std::any_of(weights.begin(), weights.end(), [](const SeenWeight& seen) { return seen.storage.use_count() == 1; });
+    return std::equal(
+               weights.begin(), weights.end(), tensors.begin(), tensors.end(),
+               [](const SeenWeight& seen, const at::Tensor& tensor) { return seen.is_data_of(tensor); }) ||
+           std::any_of(weights.begin(), weights.end(),
+                       [](const SeenWeight& seen) { return seen.storage.use_count() == 1; });
   }
 };
 
@@ -61,7 +73,11 @@ struct Served {
 /// What `call` asks for, as bytes.
 const std::string& key_of(const OperatorCall& call, at::ScalarType dtype) {
   thread_local std::string key;  // keeps its memory
-  key.assign(*call.kernel).append(1, '\0').append(call.contract().name).append(1, '\0').append(1, char(dtype));
+  key.assign(*call.kernel)
+      .append(1, '\0')
+      .append(call.contract().name)
+      .append(1, '\0')
+      .append(1, char(dtype));
   for (const graft_value& value : call.attributes) {
     if (value.tag == GRAFT_STRING) {
       key.append(std::to_string(value.length)).append(1, ':').append(value.as.string, value.length);
@@ -75,8 +91,22 @@ const std::string& key_of(const OperatorCall& call, at::ScalarType dtype) {
 std::vector<at::Tensor> weights_of(const OperatorCall& call) {
   std::vector<at::Tensor> weights;
   for (uint32_t i = 0; i < call.contract().argument_count; ++i)
-    if (is_weight(call.contract().arguments[i]) && call.tensors[i].defined()) weights.push_back(call.tensors[i]);
+    if (is_weight(call.contract().arguments[i]) && call.tensors[i].defined())
+      weights.push_back(call.tensors[i]);
   return weights;
+}
+
+/// A repo's kernel is asked for by the trust policy; a path is the word of whoever wrote the graph.
+Kernel load(const std::string& kernel_ref) {
+  const KernelRef ref = KernelRef::parse(kernel_ref);
+  const char* trusting = std::getenv("GRAFT_LOCAL_OPERATORS");
+  if (ref.is_local() && (trusting == nullptr || std::string_view(trusting) != "1")) {
+    throw Error(
+        ErrorCode::untrusted, "kernel " + kernel_ref,
+        "it is a path, and an operator's comes from a graph that anyone may have written",
+        "kernelize() with it first, or set GRAFT_LOCAL_OPERATORS=1 where you wrote all graphs yourself");
+  }
+  return Runtime::shared().load(ref);
 }
 
 void check_operator(const Kernel& kernel) {
@@ -95,7 +125,8 @@ std::shared_ptr<KernelInstance> make(const std::shared_ptr<const Kernel>& kernel
   return made;
 }
 
-std::shared_ptr<const KernelInstance> prepare(std::shared_ptr<KernelInstance> made, const OperatorCall& call) {
+std::shared_ptr<const KernelInstance> prepare(std::shared_ptr<KernelInstance> made,
+                                              const OperatorCall& call) {
   std::array<graft_tensor, kMaxArguments> views;
   std::array<graft_value, kMaxArguments> arguments{};
   for (uint32_t i = 0; i < call.contract().argument_count; ++i) {
@@ -103,7 +134,8 @@ std::shared_ptr<const KernelInstance> prepare(std::shared_ptr<KernelInstance> ma
     views[i] = view(call.tensors[i]);
     arguments[i] = as_value(&views[i]);
   }
-  const graft_status status = call_plugin([&] { return made->kernel.entry->prepare(made->made, arguments.data()); });
+  const graft_status status =
+      call_plugin([&] { return made->kernel.entry->prepare(made->made, arguments.data()); });
   if (status != GRAFT_OK) throw_plugin_error(status, made->kernel.ref.str(), "prepare");
   return made;
 }
@@ -112,7 +144,8 @@ std::shared_ptr<const KernelInstance> prepare(std::shared_ptr<KernelInstance> ma
 
 std::string operator_kernel(const Kernel& kernel) {
   KernelRef ref{.repo = kernel.repo, .revision = kernel.commit, .entry = kernel.entry->name, .local = {}};
-  if (kernel.commit.empty()) ref = {.repo = {}, .revision = {}, .entry = kernel.entry->name, .local = kernel.repo};
+  if (kernel.commit.empty())
+    ref = {.repo = {}, .revision = {}, .entry = kernel.entry->name, .local = kernel.repo};
   return ref.str();
 }
 
@@ -129,7 +162,8 @@ ServedKernels& ServedKernels::shared() {
   return kernels;
 }
 
-std::shared_ptr<const KernelInstance> ServedKernels::instance(const OperatorCall& call, at::ScalarType dtype) {
+std::shared_ptr<const KernelInstance> ServedKernels::instance(const OperatorCall& call,
+                                                              at::ScalarType dtype) {
   const std::string& key = key_of(call, dtype);
   std::shared_ptr<Served> served;
   std::shared_ptr<const Kernel> admitted;
@@ -144,7 +178,7 @@ std::shared_ptr<const KernelInstance> ServedKernels::instance(const OperatorCall
   if (served == nullptr) {
     // Not under the lock: loading may take as long as a network does.
     auto made = std::make_shared<Served>();
-    made->kernel = admitted != nullptr ? admitted : std::make_shared<const Kernel>(Runtime::shared().load(KernelRef::parse(*call.kernel)));
+    made->kernel = admitted != nullptr ? admitted : std::make_shared<const Kernel>(load(*call.kernel));
     std::shared_ptr<KernelInstance> instance = make(made->kernel, call, dtype);
     if (made->kernel->entry->prepare == nullptr) made->instance = std::move(instance);
     const std::unique_lock lock(state_->mutex);

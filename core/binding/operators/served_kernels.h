@@ -1,4 +1,4 @@
-// ServedKernels: the kernels behind operators' `kernel` strings.
+// ServedKernels: the kernels behind operators' `kernel_ref` strings.
 #pragma once
 
 #include <memory>
@@ -9,23 +9,25 @@
 
 namespace graft {
 
-/// What an operator gets as `kernel` to find this one again, in any process: "org/name@<commit>:Entry", or
-/// "/path:Entry".
+/// What an operator gets as `kernel_ref` to find this one again, in any process: "org/name@<commit>:Entry",
+/// or "/path:Entry".
 std::string operator_kernel(const Kernel& kernel);
 
-/// Thread-safe. A kernel is loaded when an operator first names it, by Runtime::shared() and under its trust policy, and
-/// then stays what it is, a local one too, until kernelize() hands in another under the same string.
+/// Thread-safe. A kernel is loaded when an operator first names it, by Runtime::shared() and under its trust
+/// policy, and then stays what it is, a local one too, until kernelize() hands in another under the same
+/// string.
 ///
-/// Instances are kept by kernel, contract, attributes and dtype. An entry that is shown its weights has one for each
-/// set of them and their versions; it holds these weights, and is cleared away once nobody else does or they have changed,
-/// when the next one is made.
+/// Instances are kept by kernel, contract, attributes and dtype. An entry that is shown its weights has one
+/// for each set of them and their versions; it holds these weights, and is cleared away once nobody else does
+/// or they have changed, when the next one is made.
 class ServedKernels {
  public:
   static ServedKernels& shared();
 
-  /// The instance for a call whose layer is in `dtype`; `call` has the contract's weights. Throws Error: as Runtime::load;
-  /// unsupported if the entry does not serve contract, dtype or attributes, or does not say that it works as an operator;
-  /// plugin if it fails.
+  /// The instance for a call whose layer is in `dtype`; `call` has the contract's weights. Throws Error: as
+  /// Runtime::load; untrusted for a path that neither kernelize() nor GRAFT_LOCAL_OPERATORS=1 lets in;
+  /// unsupported if the entry does not serve contract, dtype or attributes, or does not say
+  /// that it works as an operator; plugin if it fails.
   std::shared_ptr<const KernelInstance> instance(const OperatorCall& call, at::ScalarType dtype);
 
   /// Lets operators have a kernel that kernelize() has loaded under options of its own: who may publish it was decided

@@ -10,8 +10,8 @@
 
 namespace graft {
 
-/// Calls the operator with the layer's weights and attributes, and with facts.operator_kernel. Throws what the operator
-/// throws.
+/// Calls the operator with the layer's weights and attributes, and with facts.operator_kernel. Throws what
+/// the operator throws.
 void call_operator(const LayerFacts& facts, std::initializer_list<TensorArg> inputs, at::Tensor* outputs,
                    size_t output_count);
 

@@ -21,7 +21,8 @@ SymbolicShapes::SymbolicShapes(const OperatorCall& call) : call_(call), sizes_(k
   // Broadcast sizes last, when what they may be broadcast to is known.
   for (const bool broadcasts : {false, true}) {
     for (uint32_t i = 0; i < call.contract().argument_count; ++i) {
-      if (is_input(call.contract().arguments[i]) && call.tensors[i].defined()) bind(i, call.tensors[i], broadcasts);
+      if (is_input(call.contract().arguments[i]) && call.tensors[i].defined())
+        bind(i, call.tensors[i], broadcasts);
     }
   }
 }
@@ -29,7 +30,8 @@ SymbolicShapes::SymbolicShapes(const OperatorCall& call) : call_(call), sizes_(k
 void SymbolicShapes::bind(size_t index, const at::Tensor& tensor, bool broadcasts) {
   const ContractPlan::Shape& shape = call_.plan->shape(index);
   const size_t rank = size_t(tensor.dim());
-  if (rank < shape.dimensions.size() || (rank > shape.dimensions.size() && !shape.leading)) refuse(index, tensor);
+  if (rank < shape.dimensions.size() || (rank > shape.dimensions.size() && !shape.leading))
+    refuse(index, tensor);
   const size_t leading = rank - shape.dimensions.size();
   if (shape.leading && !broadcasts) bind_leading(index, tensor, leading);
   for (size_t i = 0; i < shape.dimensions.size(); ++i) {

@@ -11,8 +11,9 @@
 
 namespace graft {
 
-/// What the inputs of a call say of the outputs' shapes. Where sizes must be equal a trace gets that as its condition, and
-/// no other: a broadcast input is not asked whether it is 1 unless the size of an output hangs on it.
+/// What the inputs of a call say of the outputs' shapes. Where sizes must be equal a trace gets that as its
+/// condition, and no other: a broadcast input is not asked whether it is 1 unless the size of an output hangs
+/// on it.
 class SymbolicShapes {
  public:
   /// Throws Error(invalid_argument) if the inputs break the contract.
@@ -27,8 +28,8 @@ class SymbolicShapes {
   [[noreturn]] void refuse(size_t index, const at::Tensor& tensor) const;
 
   const OperatorCall& call_;
-  std::vector<std::optional<c10::SymInt>> sizes_;           // by dimension
-  std::optional<std::vector<c10::SymInt>> leading_;         // behind "..."
+  std::vector<std::optional<c10::SymInt>> sizes_;    // by dimension
+  std::optional<std::vector<c10::SymInt>> leading_;  // behind "..."
 };
 
 /// As at::empty, row-major, on the device of the call's tensors.

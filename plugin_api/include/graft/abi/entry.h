@@ -66,7 +66,8 @@ struct graft_entry {
   /* Bytes of workspace that forward (backward: with GRAFT_WORKSPACE_BACKWARD) needs for these shapes. Pure and monotone:
    * larger dimensions never need less, so the answer for the largest shapes is the bound that graphs
    * allocate. For backward it is asked before forward, with all of forward's arguments, and the weights too if the entry
-   * PREPACKS. Null: none. [call] */
+   * PREPACKS; or, where the two are operators of a graph, before backward, with the shapes alone (data is null) of those that
+   * are gone by then. Null: none. [call] */
   graft_status (*workspace_size)(const graft_instance* instance, uint32_t pass, const graft_value* arguments,
                                  uint32_t thread_count, size_t* bytes);
 
