@@ -129,7 +129,7 @@ TEST(Events, TheSelfChecksOwnCallsAreNobodysBusiness) {
   Heard heard;
   const auto subscription = on_event([&](const Event& event) { heard.events.push_back(event); }, {.calls = true});
   NormLayer layer;
-  bind_fixture(layer, "off_by_one_percent");
+  kernelize(layer, {.kernel_config = test::fixture_config("off_by_one_percent"), .policy = Policy()});
   EXPECT_EQ(heard.kinds(), Kinds{"fallback RMSNorm"});
 }
 
