@@ -11,6 +11,7 @@
 #include <c10/core/InferenceMode.h>
 #include <torch/nn/module.h>
 
+#include <filesystem>
 #include <fstream>
 #include <iostream>
 
@@ -88,7 +89,7 @@ int main(int count, char** words) try {
     std::cerr << "usage: vision REPO [REPORT.html]\n";
     return 2;
   }
-  return run(words[1], count > 2 ? words[2] : nullptr);
+  return run(std::filesystem::absolute(words[1]).string(), count > 2 ? words[2] : nullptr);
 } catch (const std::exception& error) {
   std::cerr << error.what() << "\n";
   return 1;
