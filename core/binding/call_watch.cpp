@@ -2,6 +2,8 @@
 
 namespace graft {
 
+// NVTX has the ranges by way of torch: torch::autograd::profiler::enableProfiler(ProfilerConfig(ProfilerState::NVTX), {}, {}) pushes
+// what RecordFunction opens, backward's nodes too, once libtorch_cuda is there.
 void open_range(at::RecordFunction& range, const std::string& layer, const BoundKernel& kernel,
                 std::initializer_list<TensorArg> inputs) {
   const std::string name = "graft::" + layer + " (" + kernel.kernel().ref.str() + ")";

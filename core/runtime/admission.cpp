@@ -34,7 +34,7 @@ VerifiedVariant admit(const Policy& policy, const KernelRef& ref, const LocatedP
                       const std::filesystem::path& folder, TrustDecision& decision) try {
   check_commit(policy, ref.repo, found.commit, decision);
   if (is_remembered(policy, found)) SeenVersions(state_folder()).check(version_of(ref, found), decision);
-  VerifiedVariant verified = check_variant(policy, folder, decision);
+  VerifiedVariant verified = check_variant(policy, folder, decision, ref.repo + "@" + found.revision);
   check_minver(ref, verified.metadata);
   if (found.locked) {
     const std::string admitted_by = std::exchange(decision.rule, "lock_file");

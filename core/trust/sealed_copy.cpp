@@ -93,15 +93,34 @@ int private_file(const std::string& file) {
   return std::exchange(writer.fd, -1);
 }
 
+/// What /proc/PID/maps shows behind "/memfd:". A line break there would forge another of its lines.
+std::string memory_name(std::string_view label, const std::string& file) {
+  constexpr std::size_t kMaxBytes = 249;  // the kernel's, see memfd_create(2)
+  std::string name = "graft:" + std::string(label);
+  name.resize(std::min(name.size(), kMaxBytes - std::min(file.size() + 1, kMaxBytes)));
+  name = (name + (label.empty() ? "" : " ") + file).substr(0, kMaxBytes);
+  std::replace_if(name.begin(), name.end(), [](char c) { return static_cast<unsigned char>(c) < ' ' || c == 0x7f; }, '?');
+  return name;
+}
+
+/// This process as the mounted /proc knows it, which may count in another PID namespace than getpid(): a number of that
+/// one would be somebody else's. "self" where there is no telling.
+std::string own_process() {
+  char number[32];
+  const ssize_t length = readlink("/proc/self", number, sizeof number);
+  return length > 0 && length < ssize_t(sizeof number) ? std::string(number, std::size_t(length)) : "self";
+}
+
 }  // namespace
 
-SealedCopy SealedCopy::make(const std::filesystem::path& file, std::string_view algorithm, Storage storage) {
+SealedCopy SealedCopy::make(const std::filesystem::path& file, std::string_view algorithm, Storage storage,
+                            std::string_view label) {
   SealedCopy copy;
   copy.source_ = file.string();
   Descriptor source{open_source(file)};
   check_source(source.fd, copy.source_);
   if (storage == Storage::memory)
-    copy.fd_ = memfd_create(file.filename().c_str(), MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    copy.fd_ = memfd_create(memory_name(label, file.filename().string()).c_str(), MFD_CLOEXEC | MFD_ALLOW_SEALING);
   copy.in_memory_ = copy.fd_ >= 0;
   if (storage == Storage::named) copy.open_named(file);
   if (copy.fd_ < 0) copy.fd_ = private_file(copy.source_);
@@ -130,7 +149,7 @@ SealedCopy::~SealedCopy() {
 
 std::string SealedCopy::path() const {
   if (!folder_.empty()) return (folder_ / std::filesystem::path(source_).filename()).string();
-  return "/proc/self/fd/" + std::to_string(fd_);
+  return "/proc/" + own_process() + "/fd/" + std::to_string(fd_);
 }
 
 void SealedCopy::keep_open() {

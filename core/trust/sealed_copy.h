@@ -19,9 +19,11 @@ class SealedCopy {
   enum class Storage { memory, file, named };
 
   /// Reads `file` once. Throws Error: not_found, corrupt (a folder, a fifo …, empty, more than 2 GiB), io.
-  /// `algorithm` ("sha256", "sha512") is hashed besides sha256; see hash().
+  /// `algorithm` ("sha256", "sha512") is hashed besides sha256; see hash(). `label` ("graft-kernels/norm@v1.0.0") stands
+  /// before the file's name in that of a memory file, "graft:graft-kernels/norm@v1.0.0 norm.so", which is how
+  /// /proc/PID/maps and profilers name it.
   static SealedCopy make(const std::filesystem::path& file, std::string_view algorithm = "sha256",
-                         Storage storage = Storage::memory);
+                         Storage storage = Storage::memory, std::string_view label = {});
 
   SealedCopy(SealedCopy&& other) noexcept;
   SealedCopy& operator=(SealedCopy&&) = delete;
@@ -34,7 +36,8 @@ class SealedCopy {
   /// The bytes, mapped for reading.
   std::string_view bytes() const { return {static_cast<const char*>(mapped_), size_}; }
 
-  /// A path that opens these bytes as long as the descriptor is open: "/proc/self/fd/7", or the named copy's.
+  /// A path that opens these bytes as long as the descriptor is open, for other processes of the user as well: the dynamic
+  /// linker tells it to debuggers. "/proc/1234/fd/7", or the named copy's.
   std::string path() const;
 
   /// Leaves the descriptor open for the life of the process: glibc knows a library by name and inode, and

@@ -84,25 +84,26 @@ std::string read_metadata(const fs::path& variant) {
   return detail::read_text(file, kMaxMetadataBytes);
 }
 
-VerifiedVariant verify_variant(const fs::path& variant, const std::string& text) {
+VerifiedVariant verify_variant(const fs::path& variant, const std::string& text, std::string_view label) {
   Metadata metadata = text.empty() ? Metadata{} : parse_metadata(text);
-  if (metadata.algorithm.empty()) return {SealedCopy::make(variant / library_name(variant)), std::move(metadata)};
+  if (metadata.algorithm.empty())
+    return {SealedCopy::make(variant / library_name(variant), "sha256", SealedCopy::Storage::memory, label), std::move(metadata)};
 
   std::vector<std::string> files = digest_files(variant);
   check_listing(variant, metadata, files);
   std::string library = library_name(variant);
   for (const std::string& file : files)
     if (file != library) check_hash(variant, metadata, file, hash_file(variant / file, metadata.algorithm));
-  SealedCopy copy = SealedCopy::make(variant / library, metadata.algorithm);
+  SealedCopy copy = SealedCopy::make(variant / library, metadata.algorithm, SealedCopy::Storage::memory, label);
   check_hash(variant, metadata, library, copy.hash());
   return {std::move(copy), std::move(metadata)};
 }
 
-VerifiedVariant check_variant(const Policy& policy, const fs::path& variant, TrustDecision& decision) {
+VerifiedVariant check_variant(const Policy& policy, const fs::path& variant, TrustDecision& decision, std::string_view label) {
   const std::string metadata = read_metadata(variant);
   check_signatures(policy, variant, metadata, decision);
   const std::string admitted_by = std::exchange(decision.rule, "digest");
-  VerifiedVariant verified = verify_variant(variant, metadata);
+  VerifiedVariant verified = verify_variant(variant, metadata, label);
   decision.digest = verified.digest();
   if (!verified.has_digest() && !decision.signer.empty())
     refuse(variant, "is signed, but its metadata.json has no digest: the signature covers none of its files");

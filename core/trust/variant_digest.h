@@ -3,6 +3,7 @@
 
 #include <filesystem>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "graft/trust.h"
@@ -30,11 +31,12 @@ std::string library_name(const std::filesystem::path& variant);
 std::string read_metadata(const std::filesystem::path& variant);
 
 /// Reads every file of the variant once, holding it against `metadata` (the bytes of metadata.json); the library's
-/// bytes are kept. Throws Error(corrupt) naming the first file that is missing, extra or different.
-VerifiedVariant verify_variant(const std::filesystem::path& variant, const std::string& metadata);
+/// bytes are kept, under `label` (see SealedCopy::make). Throws Error(corrupt) naming the first file that is missing, extra or different.
+VerifiedVariant verify_variant(const std::filesystem::path& variant, const std::string& metadata, std::string_view label = {});
 
 /// Signatures, then digests, then deny lists: all that stands between a variant's files and loading them. Completes
 /// the publisher's decision; on a refusal decision.rule says which rule it was. Throws Error: untrusted, corrupt.
-VerifiedVariant check_variant(const Policy& policy, const std::filesystem::path& variant, TrustDecision& decision);
+VerifiedVariant check_variant(const Policy& policy, const std::filesystem::path& variant, TrustDecision& decision,
+                              std::string_view label = {});
 
 }  // namespace graft

@@ -46,7 +46,8 @@ TEST(BindReport, AFallbackKeepsItsReasonAlsoWhereAnotherModuleDoesItsWork) {
 TEST(BindReport, JsonHasTheNamesThatScriptsRelyOn) {
   const nlohmann::json json = nlohmann::json::parse(report().json());
   ASSERT_EQ(json["layers"].size(), 31u);
-  for (const char* key : {"layer", "module", "state", "repo", "commit", "variant", "entry", "digest", "trust", "reason"}) {
+  for (const char* key : {"layer", "module", "state", "repo", "commit", "variant", "entry", "digest", "trust", "license", "reason",
+                          "calls", "unsupported", "errors"}) {
     EXPECT_TRUE(json["layers"][0].contains(key)) << key;
   }
   EXPECT_EQ(json["layers"][0]["state"], "bound");

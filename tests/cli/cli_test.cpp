@@ -57,6 +57,7 @@ TEST_F(CliTest, EndsWithTwoOnWrongUsage) {
   EXPECT_EQ(graft("info graft-kernels/norm --device gpu").exit, 2);
   EXPECT_EQ(graft("run m --prompt p --kernels maybe").exit, 2);
   EXPECT_EQ(graft("run m --prompt p --map RMSNorm").exit, 2);
+  EXPECT_EQ(graft("run m --prompt p --report").exit, 2);
 }
 
 TEST_F(CliTest, ListsKernelsWithTagsAndVariants) {

@@ -187,14 +187,35 @@ TEST_F(DoctorModel, OfA70BModelTakesNoMemoryToSpeakOf) {
   EXPECT_LT(usage.ru_maxrss, 1 << 20) << "KiB; the weights would be 131 GiB";
 }
 
-TEST_F(DoctorModel, RunStrictFailsForTheSameReasons) {
-  const fs::path model = folder_.path() / "model";
+/// tiny-llama with a tokenizer, so that it runs.
+fs::path tiny_model(const fs::path& model) {
   fs::copy(kGolden / "tiny-llama", model);
   test::write_file(model / "tokenizer.json",
                    R"({"model": {"type": "BPE", "vocab": {"h": 0, "i": 1, "hi": 2}, "merges": ["h i"]},
                        "added_tokens": [], "normalizer": null, "pre_tokenizer": {"type": "ByteLevel",
                        "add_prefix_space": false, "trim_offsets": true, "use_regex": true},
                        "post_processor": null, "decoder": {"type": "ByteLevel"}})");
+  return model;
+}
+
+TEST_F(DoctorModel, RunWritesAPageOfItsLayers) {
+  const fs::path model = tiny_model(folder_.path() / "model"), page = folder_.path() / "report.html";
+  const std::string run = "run " + model.string() + " --prompt hi --max-new-tokens 2 --device cpu --json --report ";
+  const Result done = test::run_graft(run + page.string());
+  ASSERT_EQ(done.exit, 0) << done.out;
+  const json layer = json::parse(done.out)["layers"].at(0);
+  EXPECT_EQ(layer["license"], "Apache-2.0");
+  const std::string text = test::read_file(page);
+  EXPECT_EQ(text.find("<!DOCTYPE html>"), 0u);
+  for (const char* word : {"graft-kernels/norm:RMSNorm", "Apache-2.0", " by the kernel, ", "<code>lm_head</code>"})
+    EXPECT_NE(text.find(word), std::string::npos) << word;
+  const Result missing = test::run_graft(run + (folder_.path() / "no/such/page.html").string());
+  EXPECT_EQ(missing.exit, 1);
+  EXPECT_TRUE(says(missing, "its folder does not exist")) << missing.out;
+}
+
+TEST_F(DoctorModel, RunStrictFailsForTheSameReasons) {
+  const fs::path model = tiny_model(folder_.path() / "model");
   const std::string strict =
       "run " + model.string() + " --prompt hi --max-new-tokens 1 --device cpu --json --kernels strict ";
   const Result whole = test::run_graft(strict);

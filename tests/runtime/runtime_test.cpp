@@ -48,6 +48,15 @@ class RuntimeTest : public testing::Test {
   std::unique_ptr<Runtime> runtime_;
 };
 
+TEST_F(RuntimeTest, TheProcessesMapsNameRepoAndVersionOfWhatIsLoaded) {
+  const fs::path library = empty_.path() / "norm.so";  // of bytes that no other test has loaded under another name
+  test::write_file(library, test::read_file(fixture("good")) + "of this test");
+  hub_.add("graft-kernels/named", "v1.0.0", library);
+  load("graft-kernels/named@v1.0.0:TestRMSNorm");
+  const std::string maps = test::read_file("/proc/self/maps");
+  EXPECT_NE(maps.find("/memfd:graft:graft-kernels/named@v1.0.0 "), std::string::npos) << maps;
+}
+
 TEST_F(RuntimeTest, LoadsTheHighestVersionAndRecordsTheWay) {
   Kernel kernel = load("graft-kernels/norm:TestRMSNorm");
   EXPECT_STREQ(kernel.entry->name, "TestRMSNorm");

@@ -74,6 +74,28 @@ TEST(SealedCopy, KeepsItsNameInAFolderOfTheUsersAlone) {
   EXPECT_FALSE(std::filesystem::exists(copied.parent_path()));
 }
 
+TEST(SealedCopy, ThatIsMemoryTellsWhatItHolds) {
+  test::TempFolder folder;
+  const auto name_of = [&](const std::string& file, const std::string& label) {
+    test::write_file(folder.path() / file, "bytes");
+    const SealedCopy copy = SealedCopy::make(folder.path() / file, "sha256", SealedCopy::Storage::memory, label);
+    return std::filesystem::read_symlink(copy.path()).string();
+  };
+  EXPECT_EQ(name_of("norm.so", "graft-kernels/norm@v1.0.0"), "/memfd:graft:graft-kernels/norm@v1.0.0 norm.so (deleted)");
+  EXPECT_EQ(name_of("norm.so", ""), "/memfd:graft:norm.so (deleted)");
+  EXPECT_EQ(name_of("norm.so", "a\nb"), "/memfd:graft:a?b norm.so (deleted)");
+  const std::string longest = name_of("norm.so", std::string(400, 'x'));
+  EXPECT_TRUE(longest.ends_with("xx norm.so (deleted)")) << longest;
+  EXPECT_NE(name_of(std::string(250, 'f') + ".so", "label"), "");
+}
+
+TEST(SealedCopy, IsFoundByOtherProcessesUnderItsPath) {
+  test::TempFolder folder;
+  test::write_file(folder.path() / "norm.so", "the library's bytes");
+  const SealedCopy copy = SealedCopy::make(folder.path() / "norm.so");
+  EXPECT_EQ(std::system(("grep -q library " + copy.path()).c_str()), 0) << copy.path();
+}
+
 TEST(SealedCopy, CannotBeWrittenGrownOrShrunk) {
   test::TempFolder folder;
   test::write_file(folder.path() / "norm.so", "bytes");

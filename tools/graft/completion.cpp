@@ -16,7 +16,7 @@ namespace {
 /// By the names that the commands have for what they take.
 Offer offer_for(const std::string& name) {
   for (const char* each :
-       {"FILE", "FILE_OR_DIGEST", "--key", "--new-key", "--bundle", "--certificate", "--trusted-root"})
+       {"FILE", "FILE_OR_DIGEST", "--key", "--new-key", "--bundle", "--certificate", "--trusted-root", "--html", "--report"})
     if (name == each) return Offer::file;
   for (const char* each : {"DIR", "--hub", "--cache-dir"})
     if (name == each) return Offer::folder;

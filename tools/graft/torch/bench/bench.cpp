@@ -7,12 +7,12 @@
 #include <iostream>
 
 #include "bandwidth.h"
+#include "../html_file.h"
 #include "bench_options.h"
 #include "cuda_runtime.h"  // of core/models
 #include "graft/dtype.h"
 #include "graft/error.h"
 #include "graft/thread_pool.h"
-#include "html_file.h"
 #include "interrupt.h"
 #include "machine_name.h"
 #include "measure.h"
