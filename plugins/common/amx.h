@@ -1,6 +1,6 @@
-// Products of bfloat16 on AMX tiles, ten times as fast as widening to float first. A tile is 16 rows of 64 bytes:
-// of the left factor 16 x 32, of the right one 32 x 16 with pairs of rows interleaved, of the product 16 x 16
-// floats. Source: Intel 64 and IA-32 Architectures Software Developer's Manual, volume 1, chapter 18.
+// Products of bfloat16 on AMX tiles, ten times as fast as widening to float first. A tile is 16 rows of 64
+// bytes: of the left factor 16 x 32, of the right one 32 x 16 with pairs of rows interleaved, of the product
+// 16 x 16 floats. Source: Intel 64 and IA-32 Architectures Software Developer's Manual, volume 1, chapter 18.
 #pragma once
 
 #include <algorithm>
@@ -56,23 +56,23 @@ inline void load_along(const Rows<const simd::bf16>& from, int64_t line, int64_t
   for (int i = 0; i < 16; ++i)
     pairs[i] = i < lines ? pairs_along(from[line + i] + along, count) : simd::zero();
 }
-// from[along + 2 i and 2 i + 1][line … line + 16] for i < 16: what load_along gives of the transposed, transposed.
+// from[along + 2 i and 2 i + 1][line … line + 16] for i < 16: what load_along gives of the transposed,
+// transposed.
 inline void load_across(const Rows<const simd::bf16>& from, int64_t line, int64_t lines, int64_t along,
                         int64_t count, Pairs& pairs) {
   for (int i = 0; i < 16; ++i) {
     const int64_t k = 2 * i;
-    pairs[i] = k < count ? pairs_across(from[along + k] + line, k + 1 < count ? from[along + k + 1] + line : nullptr,
-                                        lines)
+    pairs[i] = k < count ? pairs_across(from[along + k] + line,
+                                        k + 1 < count ? from[along + k + 1] + line : nullptr, lines)
                          : simd::zero();
   }
 }
 inline void store(const Pairs& pairs, simd::bf16* to, int64_t stride) {
-  for (int i = 0; i < 16; ++i)
-    simd::store(reinterpret_cast<float*>(to + i * stride), pairs[i]);
+  for (int i = 0; i < 16; ++i) simd::store(reinterpret_cast<float*>(to + i * stride), pairs[i]);
 }
 
-// The left factor, rows [row, row + rows) and depth [k, k + depth), as to[r * stride + k], rows and depth filled
-// up with zeros to whole tiles. `across`: it lies transposed.
+// The left factor, rows [row, row + rows) and depth [k, k + depth), as to[r * stride + k], rows and depth
+// filled up with zeros to whole tiles. `across`: it lies transposed.
 inline void pack_left(const Rows<const simd::bf16>& from, bool across, int64_t row, int64_t rows, int64_t k,
                       int64_t depth, simd::bf16* to, int64_t stride) {
   for (int64_t r = 0; r < rows; r += 16) {
@@ -89,10 +89,10 @@ inline void pack_left(const Rows<const simd::bf16>& from, bool across, int64_t r
   }
 }
 
-// The right factor, depth [k, k + depth) and columns [column, column + columns), as tiles, those of 16 columns one
-// after the other, `steps` of them. `across`: it does not lie transposed.
-inline void pack_right(const Rows<const simd::bf16>& from, bool across, int64_t k, int64_t depth, int64_t column,
-                       int64_t columns, simd::bf16* to, int64_t steps) {
+// The right factor, depth [k, k + depth) and columns [column, column + columns), as tiles, those of 16
+// columns one after the other, `steps` of them. `across`: it does not lie transposed.
+inline void pack_right(const Rows<const simd::bf16>& from, bool across, int64_t k, int64_t depth,
+                       int64_t column, int64_t columns, simd::bf16* to, int64_t steps) {
   for (int64_t c = 0; c < columns; c += 16) {
     for (int64_t at = 0; at < depth; at += kDepth) {
       Pairs pairs;
@@ -123,8 +123,9 @@ class Tiles {
 };
 
 // c[32][32] (+)= left[32][32 steps] @ two columns of tiles; strides in elements.
-inline void multiply_tiles(int64_t steps, const simd::bf16* left, int64_t left_stride, const simd::bf16* right,
-                           int64_t right_stride, float* c, int64_t c_stride, bool add) {
+inline void multiply_tiles(int64_t steps, const simd::bf16* left, int64_t left_stride,
+                           const simd::bf16* right, int64_t right_stride, float* c, int64_t c_stride,
+                           bool add) {
   const int64_t left_bytes = left_stride * 2, c_bytes = c_stride * 4;
   if (add) {
     _tile_loadd(0, c, c_bytes);

@@ -29,7 +29,8 @@ struct Linear {
     Workspace workspace;
     with_dtype(x.dtype(), [&]<class T>(T) {
       workspace.take<Real<T>>(reals_needed(x));
-      workspace.take<Real<T>>(threads * std::max(scratch_size<Real<T>>(x.size(-1)), BlockMultiplier<Real<T>>::kSize));
+      workspace.take<Real<T>>(
+          threads * std::max(scratch_size<Real<T>>(x.size(-1)), BlockMultiplier<Real<T>>::kSize));
     });
     return workspace.used();
   }
@@ -39,8 +40,8 @@ struct Linear {
       Workspace workspace(call.workspace<void>());
       if constexpr (std::is_same_v<T, bf16>) {
         if (const Rows<const T> rows(x); amx::available() && rows.count() > kFewRows)
-          return multiply_tiles(call, rows, Rows<const T>(weight), bias ? bias->data<T>() : nullptr, Rows<T>(out),
-                                call.workspace<float>());
+          return multiply_tiles(call, rows, Rows<const T>(weight), bias ? bias->data<T>() : nullptr,
+                                Rows<T>(out), call.workspace<float>());
       }
       const Matrix rows = as_reals<T>(call, x, workspace.take<Real<T>>(reals_needed(x)));
       const T* offset = bias ? bias->data<T>() : nullptr;

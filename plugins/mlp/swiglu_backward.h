@@ -2,8 +2,8 @@
 //   dh = grad_out @ down           du = dh silu(g)           dg = dh u silu'(g)
 //   grad_x = dg @ gate + du @ up   grad_gate = dg^T @ x      grad_up = du^T @ x
 //   grad_down = grad_out^T @ h
-// g and u are what forward saved, else computed anew. dg, du and h lie in the workspace, rounded to the dtype, as
-// torch's are.
+// g and u are what forward saved, else computed anew. dg, du and h lie in the workspace, rounded to the dtype,
+// as torch's are.
 #pragma once
 
 #include <graft/plugin.hpp>

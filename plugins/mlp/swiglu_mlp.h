@@ -154,7 +154,7 @@ class SwiGLUMLP {
     });
   }
 
-  // With AMX the products are the least of it: what lies between is bfloat16 then, as between torch's own layers.
+  // With AMX the products are the least of it: what lies between is bfloat16 then, as between torch's layers.
   static void multiply_tiles(const plugin::Call& call, const Rows<const simd::bf16>& x,
                              const Rows<const simd::bf16>& gate, const Rows<const simd::bf16>& up,
                              const Rows<const simd::bf16>& down, const Rows<simd::bf16>& out,
@@ -162,7 +162,8 @@ class SwiGLUMLP {
                              const std::optional<Rows<simd::bf16>>& up_out, Workspace& workspace) {
     const int64_t rows = x.count(), intermediate = gate.count();
     const auto between = [&] {
-      return Rows<simd::bf16>(workspace.take<simd::bf16>(size_t(rows * intermediate)), rows, intermediate, intermediate);
+      return Rows<simd::bf16>(workspace.take<simd::bf16>(size_t(rows * intermediate)), rows, intermediate,
+                              intermediate);
     };
     const Rows<simd::bf16> hidden = between(), gates = gate_out ? *gate_out : between();
     float* scratch = workspace.take<float>(call.thread_count() * BlockMultiplier<float>::kSize);
@@ -170,7 +171,8 @@ class SwiGLUMLP {
     graft::multiply(call, scratch, Product<simd::bf16, simd::bf16>{{x}, transposed(up)},
                     [&](int64_t row, int64_t column, int64_t count, const float* ups) {
                       combine(gates[row] + column, ups, hidden[row] + column,
-                              static_cast<simd::bf16*>(nullptr), up_out ? (*up_out)[row] + column : nullptr, count);
+                              static_cast<simd::bf16*>(nullptr),
+                              up_out ? (*up_out)[row] + column : nullptr, count);
                     });
     const Rows<const simd::bf16> made(hidden[0], rows, intermediate, intermediate);
     graft::multiply(call, scratch, Product<simd::bf16, simd::bf16>{{made}, transposed(down)}, into(out));
