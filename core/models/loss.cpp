@@ -9,8 +9,8 @@ namespace {
 
 constexpr int64_t kIgnored = -100;
 
-/// Token t predicts token t + 1, and the last one nothing: [B, T] → [B * T]. Labels move rather than logits, as in
-/// transformers: those would be copied.
+/// Token t predicts token t + 1, and the last one nothing: [B, T] → [B * T]. Labels move rather than logits,
+/// as in transformers: those would be copied.
 at::Tensor shifted(const at::Tensor& labels) {
   return at::constant_pad_nd(labels.narrow(1, 1, labels.size(1) - 1), {0, 1}, kIgnored).flatten();
 }

@@ -29,7 +29,8 @@ struct Linear {
     Workspace workspace;
     with_dtype(x.dtype(), [&]<class T>(T) {
       workspace.take<Real<T>>(reals_needed(x));
-      workspace.take<Real<T>>(threads * scratch_size<Real<T>>(x.size(-1)));
+      workspace.take<Real<T>>(
+          threads * std::max(scratch_size<Real<T>>(x.size(-1)), BlockMultiplier<Real<T>>::kSize));
     });
     return workspace.used();
   }
@@ -37,6 +38,11 @@ struct Linear {
   void forward(const Call& call, Tensor x, Tensor weight, std::optional<Tensor> bias, Tensor out) const {
     with_dtype(x.dtype(), [&]<class T>(T) {
       Workspace workspace(call.workspace<void>());
+      if constexpr (std::is_same_v<T, bf16>) {
+        if (const Rows<const T> rows(x); amx::available() && rows.count() > kFewRows)
+          return multiply_tiles(call, rows, Rows<const T>(weight), bias ? bias->data<T>() : nullptr,
+                                Rows<T>(out), call.workspace<float>());
+      }
       const Matrix rows = as_reals<T>(call, x, workspace.take<Real<T>>(reals_needed(x)));
       const T* offset = bias ? bias->data<T>() : nullptr;
       if (rows.rows <= kFewRows)
@@ -109,6 +115,18 @@ struct Linear {
         from_real(bias != nullptr ? value + to_real(bias[column]) : value, out + row * columns + column);
       });
     });
+  }
+
+  static void multiply_tiles(const Call& call, const Rows<const bf16>& x, const Rows<const bf16>& weight,
+                             const bf16* bias, const Rows<bf16>& out, float* scratch) {
+    graft::multiply(call, scratch, Product<bf16, bf16>{{x}, transposed(weight)},
+                    [&](int64_t row, int64_t column, int64_t count, const float* products) {
+                      bf16* to = out[row] + column;
+                      for_lanes(count, [&](int64_t i, auto n) {
+                        const Vec value = load(products + i, n);
+                        store(to + i, bias != nullptr ? value + load(bias + column + i, n) : value, n);
+                      });
+                    });
   }
 
   template <class T, class R = Real<T>>

@@ -1,11 +1,12 @@
 // Gradients of ForCausalLMLoss. The gradient of a row's logits is (softmax - one at its label) * grad_loss /
 // rows that count, and 0 if the row is ignored. It is computed anew from the log-sum-exp, a chunk of rows and
 // vocabulary at a time, and multiplied into both gradients, which gather in float (double for float64) in the
-// workspace:
+// workspace. The gradient of the logits itself is rounded to the dtype, as torch's is:
 //   grad_hidden = grad_logits @ weight        grad_weight = grad_logits^T @ hidden
 #pragma once
 
 #include <algorithm>
+#include <cmath>
 #include <graft/plugin.hpp>
 #include <optional>
 
@@ -27,7 +28,7 @@ class LossBackward {
         width_(width),
         chunk_rows_(std::min(rows, kChunkRows)),
         chunk_columns_(std::min(vocabulary, kChunkColumns)),
-        grad_logits_(workspace.take<R>(size_t(chunk_rows_ * chunk_columns_))),
+        grad_logits_(workspace.take<T>(size_t(chunk_rows_ * chunk_columns_))),
         grad_hidden_(workspace.take<R>(size_t(rows * width))),
         grad_weight_(workspace.take<R>(size_t(chunk_columns_ * width))) {}
 
@@ -47,18 +48,18 @@ class LossBackward {
         const Rows<const T> some_hidden = hidden.part(row, rows);
         multiply(call, scratch, Product<T, T>{{some_hidden}, transposed(some_weight)},
                  [&](int64_t r, int64_t c, int64_t count, const R* logits) {
-                   R* to = grad_logits_ + r * columns + c;
+                   T* to = grad_logits_ + r * columns + c;
                    if (labels.counts(row + r))
                      differentiate(logits, count, R(lse[row + r]), grad, labels[row + r] - column - c, to);
                    else
-                     std::fill(to, to + count, R{0});
+                     std::fill(to, to + count, T{});
                  });
-        const Rows<const R> grad_logits(grad_logits_, rows, columns, columns);
+        const Rows<const T> grad_logits(grad_logits_, rows, columns, columns);
         if (to_hidden)
-          multiply(call, scratch, Product<R, T>{{grad_logits}, {some_weight}},
+          multiply(call, scratch, Product<T, T>{{grad_logits}, {some_weight}},
                    adding_to(grad_hidden_ + row * width_));
         if (to_weight)
-          multiply(call, scratch, Product<R, T>{transposed(grad_logits), {some_hidden}},
+          multiply(call, scratch, Product<T, T>{transposed(grad_logits), {some_hidden}},
                    adding_to(grad_weight_));
       }
       if (to_weight) write(call, grad_weight_, to_weight->part(column, columns));
@@ -67,15 +68,16 @@ class LossBackward {
   }
 
  private:
-  // A chunk of gradients of logits is 8 MiB in float, whatever the vocabulary and the number of rows.
+  // A chunk of gradients of logits is 8 MiB in float32, whatever the vocabulary and the number of rows.
   static constexpr int64_t kChunkRows = 1024, kChunkColumns = 2048;
 
-  static void differentiate(const R* logits, int64_t count, R lse, R grad, int64_t label, R* to) {
+  // The label's own is not rounded before the difference: p is close to 1 where the model has learned.
+  static void differentiate(const R* logits, int64_t count, R lse, R grad, int64_t label, T* to) {
     using namespace simd;
     for_lanes(count, [&](int64_t i, auto n) {
       store(to + i, exp(load(logits + i, n) - broadcast(lse)) * broadcast(grad), n);
     });
-    if (label >= 0 && label < count) to[label] -= grad;
+    if (label >= 0 && label < count) from_real((std::exp(logits[label] - lse) - R{1}) * grad, to + label);
   }
 
   auto adding_to(R* sums) const {
@@ -96,7 +98,8 @@ class LossBackward {
   }
 
   int64_t rows_, vocabulary_, width_, chunk_rows_, chunk_columns_;
-  R *grad_logits_, *grad_hidden_, *grad_weight_;
+  T* grad_logits_;
+  R *grad_hidden_, *grad_weight_;
 };
 
 }  // namespace graft

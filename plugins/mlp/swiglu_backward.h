@@ -2,8 +2,8 @@
 //   dh = grad_out @ down           du = dh silu(g)           dg = dh u silu'(g)
 //   grad_x = dg @ gate + du @ up   grad_gate = dg^T @ x      grad_up = du^T @ x
 //   grad_down = grad_out^T @ h
-// g and u are what forward saved, else computed anew. dg, du and h are float (double for float64) and lie in
-// the workspace.
+// g and u are what forward saved, else computed anew. dg, du and h lie in the workspace, rounded to the dtype,
+// as torch's are.
 #pragma once
 
 #include <graft/plugin.hpp>
@@ -34,9 +34,9 @@ class SwiGLUBackward {
   SwiGLUBackward(Workspace& workspace, int64_t rows, int64_t intermediate, uint32_t threads)
       : rows_(rows),
         intermediate_(intermediate),
-        gates_(workspace.take<R>(size_t(rows * intermediate))),
-        ups_(workspace.take<R>(size_t(rows * intermediate))),
-        hidden_(workspace.take<R>(size_t(rows * intermediate))),
+        gates_(workspace.take<T>(size_t(rows * intermediate))),
+        ups_(workspace.take<T>(size_t(rows * intermediate))),
+        hidden_(workspace.take<T>(size_t(rows * intermediate))),
         scratch_(workspace.take<R>(threads * BlockMultiplier<R>::kSize)) {}
 
   void run(const plugin::Call& call, const SwiGLUSaved<T>& saved, const Rows<const T>& grad_out,
@@ -54,22 +54,21 @@ class SwiGLUBackward {
                else
                  split(grad_hidden, gates_ + at, ups_ + at, at, count);
              });
-    const Rows<const R> grad_gates = reading(gates_), grad_ups = reading(ups_), hidden = reading(hidden_);
+    const Rows<const T> grad_gates = reading(gates_), grad_ups = reading(ups_), hidden = reading(hidden_);
     if (grad.x) {
-      const Product<R, T> sum[] = {{{grad_gates}, {saved.gate}}, {{grad_ups}, {saved.up}}};
-      multiply(call, scratch_, std::span<const Product<R, T>>(sum), into(*grad.x));
+      const Product<T, T> sum[] = {{{grad_gates}, {saved.gate}}, {{grad_ups}, {saved.up}}};
+      multiply(call, scratch_, std::span<const Product<T, T>>(sum), into(*grad.x));
     }
     if (grad.gate)
-      multiply(call, scratch_, Product<R, T>{transposed(grad_gates), {saved.x}}, into(*grad.gate));
-    if (grad.up) multiply(call, scratch_, Product<R, T>{transposed(grad_ups), {saved.x}}, into(*grad.up));
-    if (grad.down) multiply(call, scratch_, Product<T, R>{transposed(grad_out), {hidden}}, into(*grad.down));
+      multiply(call, scratch_, Product<T, T>{transposed(grad_gates), {saved.x}}, into(*grad.gate));
+    if (grad.up) multiply(call, scratch_, Product<T, T>{transposed(grad_ups), {saved.x}}, into(*grad.up));
+    if (grad.down) multiply(call, scratch_, Product<T, T>{transposed(grad_out), {hidden}}, into(*grad.down));
   }
 
  private:
   // For elements [at, at + count): what gates and ups hold gives way to their gradients, and hidden is
   // computed.
-  template <class S>
-  void split(const R* grad_hidden, const S* gates, const S* ups, int64_t at, int64_t count) const {
+  void split(const R* grad_hidden, const T* gates, const T* ups, int64_t at, int64_t count) const {
     using namespace simd;
     for_lanes(count, [&](int64_t i, auto n) {
       const VecOf<R> g = load(gates + i, n), u = load(ups + i, n), d = load(grad_hidden + i, n), s = silu(g);
@@ -79,13 +78,14 @@ class SwiGLUBackward {
     });
   }
 
-  Rows<R> between(R* memory) const { return Rows<R>(memory, rows_, intermediate_, intermediate_); }
-  Rows<const R> reading(const R* memory) const {
-    return Rows<const R>(memory, rows_, intermediate_, intermediate_);
+  Rows<T> between(T* memory) const { return Rows<T>(memory, rows_, intermediate_, intermediate_); }
+  Rows<const T> reading(const T* memory) const {
+    return Rows<const T>(memory, rows_, intermediate_, intermediate_);
   }
 
   int64_t rows_, intermediate_;
-  R *gates_, *ups_, *hidden_, *scratch_;
+  T *gates_, *ups_, *hidden_;
+  R* scratch_;
 };
 
 }  // namespace graft

@@ -29,7 +29,8 @@ class SwiGLUMLP {
           workspace.take<R>(reals_needed(x));
           workspace.take<R>(rows * intermediate);
           workspace.take<R>(kFewRows * intermediate);
-          workspace.take<R>(threads * scratch_size<R>(std::max(gate.size(0), gate.size(1))));
+          workspace.take<R>(threads * std::max(scratch_size<R>(std::max(gate.size(0), gate.size(1))),
+                                               BlockMultiplier<R>::kSize));
         });
     return workspace.used();
   }
@@ -40,8 +41,14 @@ class SwiGLUMLP {
     with_dtype(
         x.dtype(), [&]<class T, class R = simd::Real<T>>(T) {
           Workspace workspace(call.workspace<void>());
-          const Matrix<R> rows = as_reals<T>(call, x, workspace.take<R>(reals_needed(x)));
           const int64_t intermediate = gate.size(0);
+          if constexpr (std::is_same_v<T, simd::bf16>) {
+            if (amx::available() && row_count(x) > kFewRows)
+              return multiply_tiles(call, Rows<const T>(x), Rows<const T>(gate), Rows<const T>(up),
+                                    Rows<const T>(down), Rows<T>(out), optional_rows<T>(gate_out),
+                                    optional_rows<T>(up_out), workspace);
+          }
+          const Matrix<R> rows = as_reals<T>(call, x, workspace.take<R>(reals_needed(x)));
           R* hidden = workspace.take<R>(size_t(rows.rows * intermediate));
           const Matrix<R> between{hidden, rows.rows, intermediate, intermediate};
           const Layer<T> layer{gate.data<T>(),
@@ -101,6 +108,10 @@ class SwiGLUMLP {
     for (int i = 0; i + 1 < x.ndim(); ++i) rows *= x.size(i);
     return rows;
   }
+  template <class T>
+  static std::optional<Rows<T>> optional_rows(const std::optional<plugin::Tensor>& tensor) {
+    return tensor ? std::optional<Rows<T>>(Rows<T>(*tensor)) : std::nullopt;
+  }
   // For one thread: a packed block each of gate and up (or of down), and their products.
   template <class R>
   static size_t scratch_size(int64_t depth) {
@@ -108,8 +119,8 @@ class SwiGLUMLP {
   }
 
   // hidden = silu(gate) * up for one stretch of a row, keeping what backward asked for.
-  template <class T, class R>
-  static void combine(const R* gate, const R* up, R* hidden, T* gate_out, T* up_out, int64_t count) {
+  template <class T, class G, class R, class H>
+  static void combine(const G* gate, const R* up, H* hidden, T* gate_out, T* up_out, int64_t count) {
     using namespace simd;
     for_lanes(count, [&](int64_t i, auto n) {
       const VecOf<R> g = load(gate + i, n), u = load(up + i, n);
@@ -141,6 +152,30 @@ class SwiGLUMLP {
                        simd::from_real(value, layer.out + row * width + column);
                      });
     });
+  }
+
+  // With AMX the products are the least of it: what lies between is bfloat16 then, as between torch's layers.
+  static void multiply_tiles(const plugin::Call& call, const Rows<const simd::bf16>& x,
+                             const Rows<const simd::bf16>& gate, const Rows<const simd::bf16>& up,
+                             const Rows<const simd::bf16>& down, const Rows<simd::bf16>& out,
+                             const std::optional<Rows<simd::bf16>>& gate_out,
+                             const std::optional<Rows<simd::bf16>>& up_out, Workspace& workspace) {
+    const int64_t rows = x.count(), intermediate = gate.count();
+    const auto between = [&] {
+      return Rows<simd::bf16>(workspace.take<simd::bf16>(size_t(rows * intermediate)), rows, intermediate,
+                              intermediate);
+    };
+    const Rows<simd::bf16> hidden = between(), gates = gate_out ? *gate_out : between();
+    float* scratch = workspace.take<float>(call.thread_count() * BlockMultiplier<float>::kSize);
+    graft::multiply(call, scratch, Product<simd::bf16, simd::bf16>{{x}, transposed(gate)}, into(gates));
+    graft::multiply(call, scratch, Product<simd::bf16, simd::bf16>{{x}, transposed(up)},
+                    [&](int64_t row, int64_t column, int64_t count, const float* ups) {
+                      combine(gates[row] + column, ups, hidden[row] + column,
+                              static_cast<simd::bf16*>(nullptr),
+                              up_out ? (*up_out)[row] + column : nullptr, count);
+                    });
+    const Rows<const simd::bf16> made(hidden[0], rows, intermediate, intermediate);
+    graft::multiply(call, scratch, Product<simd::bf16, simd::bf16>{{made}, transposed(down)}, into(out));
   }
 
   template <class T, class R>

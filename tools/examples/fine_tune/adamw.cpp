@@ -27,6 +27,7 @@ void AdamW::step() {
     steps.push_back(state.steps);
   }
   if (parameters.empty()) return;
-  at::_fused_adamw_(parameters, gradients, averages, square_averages, {}, steps, settings_.learning_rate, settings_.beta1,
-                    settings_.beta2, settings_.weight_decay, settings_.epsilon, /*amsgrad=*/false, /*maximize=*/false);
+  at::_fused_adamw_(parameters, gradients, averages, square_averages, {}, steps, settings_.learning_rate,
+                    settings_.beta1, settings_.beta2, settings_.weight_decay, settings_.epsilon,
+                    /*amsgrad=*/false, /*maximize=*/false);
 }

@@ -1,5 +1,6 @@
-// AdamW on torch's fused step, which reads and writes each parameter once and makes no copy of it. torch::optim's own takes
-// a minute to compile and makes several copies. Source: Loshchilov and Hutter 2019, arXiv:1711.05101.
+// AdamW on torch's fused step, which reads and writes each parameter once and makes no copy of it.
+// torch::optim's own takes a minute to compile and makes several copies. Source: Loshchilov and Hutter 2019,
+// arXiv:1711.05101.
 #pragma once
 
 #include <ATen/core/Tensor.h>

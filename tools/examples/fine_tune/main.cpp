@@ -1,6 +1,8 @@
-// fine_tune: a host that trains a model on a text. Labels are the tokens themselves, the loss is the next token's, AdamW
-// steps, and what was learned is saved. Kernels change how fast that is and how much memory it takes, not what is learned.
+// fine_tune: a host that trains a model on a text. Labels are the tokens themselves, the loss is the next
+// token's, AdamW steps, and what was learned is saved. Kernels change how fast that is and how much memory it
+// takes, not what is learned.
 #include <c10/util/Exception.h>
+#include <malloc.h>
 
 #include <atomic>
 #include <chrono>
@@ -30,6 +32,13 @@ std::atomic<bool> interrupted = false;
 void stop_after_this_step(int signal) {
   interrupted = true;
   std::signal(signal, SIG_DFL);
+}
+
+/// Each step takes the same memory as the one before. Given back in between, its pages would be cleared by
+/// the system anew every time: 4 % of a step.
+void keep_freed_memory() {
+  mallopt(M_MMAP_MAX, 0);
+  mallopt(M_TRIM_THRESHOLD, -1);
 }
 
 std::string read(const fs::path& file) {
@@ -84,6 +93,7 @@ int run(const Options& options) {
 int main(int argc, char** argv) {
   const Parsed parsed = parse_options(argc, argv);
   if (parsed.exit) return *parsed.exit;
+  keep_freed_memory();
   try {
     return run(parsed.options);
   } catch (const graft::Error& error) {

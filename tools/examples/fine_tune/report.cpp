@@ -38,7 +38,9 @@ double cpu_seconds() {
   return seconds(used.ru_utime) + seconds(used.ru_stime);
 }
 
-double peak_mib() { return double(usage().ru_maxrss) / 1024; }
+double peak_mib() {
+  return double(usage().ru_maxrss) / 1024;
+}
 
 std::string line_of(int64_t number, const Step& step) {
   return formatted("step %-4lld  loss %.4f  %.2f s", static_cast<long long>(number), step.loss, step.seconds);

@@ -11,12 +11,15 @@ namespace {
 
 graft::SafetensorsDType dtype_of(const at::Tensor& tensor) {
   switch (tensor.scalar_type()) {
-    case at::kFloat: return graft::SafetensorsDType::F32;
-    case at::kBFloat16: return graft::SafetensorsDType::BF16;
-    case at::kHalf: return graft::SafetensorsDType::F16;
+    case at::kFloat:
+      return graft::SafetensorsDType::F32;
+    case at::kBFloat16:
+      return graft::SafetensorsDType::BF16;
+    case at::kHalf:
+      return graft::SafetensorsDType::F16;
     default:
-      throw graft::Error(graft::ErrorCode::unsupported, "saving the model", "its dtype is none that models have",
-                         "train it in float32 or bfloat16");
+      throw graft::Error(graft::ErrorCode::unsupported, "saving the model",
+                         "its dtype is none that models have", "train it in float32 or bfloat16");
   }
 }
 
@@ -29,8 +32,8 @@ void save_pretrained(const graft::PreTrainedModel& model, const fs::path& from, 
     whole.push_back(parameter.value().detach().contiguous());
     const at::Tensor& tensor = whole.back();
     tensors.push_back({parameter.key(),
-                       {dtype_of(tensor), tensor.sizes().vec(), static_cast<const std::byte*>(tensor.const_data_ptr()),
-                        tensor.nbytes()}});
+                       {dtype_of(tensor), tensor.sizes().vec(),
+                        static_cast<const std::byte*>(tensor.const_data_ptr()), tensor.nbytes()}});
   }
   fs::create_directories(to);
   for (const char* name : {"config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json",

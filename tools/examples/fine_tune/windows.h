@@ -6,8 +6,8 @@
 #include <cstdint>
 #include <vector>
 
-/// The ids cut into windows of `length` tokens, the rest left away; step after step takes the next `batch` windows, and
-/// after the last one begins anew.
+/// The ids cut into windows of `length` tokens, the rest left away; step after step takes the next `batch`
+/// windows, and after the last one begins anew.
 class Windows {
  public:
   /// Throws graft::Error(invalid_argument) if the ids do not fill one window.
