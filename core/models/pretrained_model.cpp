@@ -29,7 +29,8 @@ PreTrainedModel::PreTrainedModel(ModelConfig config, GenerationConfig generation
                                               ? std::make_shared<Linear>(model_->embedding())
                                               : std::make_shared<Linear>(weights, "lm_head.", config_.hidden_size,
                                                                          config_.vocab_size, false))),
-      loss_function_(register_module("loss_function", std::make_shared<ForCausalLMLoss>(lm_head_->weight()))) {}
+      loss_function_(register_module("loss_function", std::make_shared<ForCausalLMLoss>(lm_head_->weight()))),
+      kernel_layers_(kernel_layers(*this)) {}
 
 PreTrainedModel::~PreTrainedModel() = default;
 
@@ -134,11 +135,10 @@ void PreTrainedModel::Asked::set_attention(const std::string& implementation, bo
 
 /// For the layers that this model has: of those that only others have nobody need be warned.
 KernelConfig PreTrainedModel::default_config() const {
-  const std::set<std::string> names = kernel_layers(*this);
   KernelConfig config;
   const KernelConfig active = active_kernel_mapping();
   for (const auto& [layer, mapping] : active.layers()) {
-    if (names.contains(layer)) config.add({layer, mapping}, {.use_local_kernel = true});
+    if (kernel_layers_.contains(layer)) config.add({layer, mapping}, {.use_local_kernel = true});
   }
   return config;
 }

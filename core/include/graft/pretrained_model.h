@@ -5,6 +5,7 @@
 
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 
 #include "graft/bind_report.h"
@@ -98,6 +99,8 @@ class PreTrainedModel : public torch::nn::Module {
   std::shared_ptr<Linear> lm_head_;
   std::shared_ptr<ForCausalLMLoss> loss_function_;
   bool gradient_checkpointing_ = false;
+
+  std::set<std::string> kernel_layers_;
 
   /// What kernelize() and set_attn_implementation() were asked for, one call over the other.
   struct Asked {
