@@ -8,6 +8,7 @@
 #include <span>
 
 #include "autograd.h"
+#include "determinism.h"
 #include "graft/dtype.h"
 #include "graft/error.h"
 #include "graft/loaded_plugin.h"
@@ -42,6 +43,26 @@ void BoundKernel::check(std::shared_ptr<const Kernel> kernel, LayerFacts facts) 
   const BoundKernel checked(std::move(kernel), std::move(facts), Unprepared());
 }
 
+std::shared_ptr<const BoundKernel> BoundKernel::unfit(std::shared_ptr<const Kernel> kernel, LayerFacts facts) {
+  return std::shared_ptr<const BoundKernel>(new BoundKernel(std::move(kernel), std::move(facts), Unfit()));
+}
+
+BoundKernel::BoundKernel(std::shared_ptr<const Kernel> kernel, LayerFacts facts, Unfit)
+    : instance_(std::make_shared<KernelInstance>(std::move(kernel), std::move(facts))), unfit_(true) {
+  watch_weights();
+  deterministic_ = is_deterministic(this->kernel());
+}
+
+void BoundKernel::watch_weights() {
+  const std::vector<at::Tensor>& weights = facts().weights;
+  for (size_t i = 0; i < weights.size(); ++i) {
+    const at::Tensor& tensor = weights[i];
+    if (!tensor.defined()) continue;
+    const c10::Storage& storage = tensor.storage();
+    weights_.push_back({i, tensor, view(tensor), version_of(tensor), storage.getWeakStorageImpl(), storage.data(), tensor.storage_offset()});
+  }
+}
+
 BoundKernel::BoundKernel(std::shared_ptr<const Kernel> kernel, LayerFacts facts, Unprepared)
     : instance_(std::make_shared<KernelInstance>(std::move(kernel), std::move(facts))) {
   const LayerFacts& layer = this->facts();
@@ -50,13 +71,11 @@ BoundKernel::BoundKernel(std::shared_ptr<const Kernel> kernel, LayerFacts facts,
   const std::string name = "kernel " + this->kernel().ref.str();
   check_served(*instance_);
   template_.resize(contract.argument_count);
-  for (size_t i = 0; i < layer.weights.size(); ++i) {
-    const at::Tensor& tensor = layer.weights[i];
-    if (!tensor.defined()) continue;
-    weights_.push_back({i, tensor, view(tensor), version_of(tensor), tensor.storage().data(), tensor.storage_offset()});
-    if (tensor.is_meta()) weights_.back().view.device = to_graft(layer.device);
+  watch_weights();
+  for (Weight& weight : weights_) {
+    if (weight.tensor.is_meta()) weight.view.device = to_graft(layer.device);
+    template_[weight.position] = as_value(&weight.view);
   }
-  for (Weight& weight : weights_) template_[weight.position] = as_value(&weight.view);
 
   if (std::string why; !layer.plan->check(template_.data(), binding_, ContractPart::weights, &why)) {
     throw Error(ErrorCode::unsupported, name, why, "map a kernel whose contract fits the layer's weights");
@@ -69,6 +88,7 @@ BoundKernel::BoundKernel(std::shared_ptr<const Kernel> kernel, LayerFacts facts,
       std::any_of(contract.arguments, contract.arguments + contract.argument_count,
                   [](const graft_argument& argument) { return argument.direction == GRAFT_INOUT; });
   differentiable_ = (entry.flags & GRAFT_ENTRY_HAS_BACKWARD) != 0 && !inout_;
+  deterministic_ = is_deterministic(this->kernel());
   forward_ = entry.forward;
   cpu_call_ = make_cpu_call(ThreadPool::shared(), nullptr, 0);
   prepares_ = entry.prepare != nullptr;
@@ -94,7 +114,7 @@ void BoundKernel::prepare() {
 
 bool BoundKernel::is(const Kernel& other, const LayerFacts& now) const {
   const LayerFacts& then = facts();
-  return kernel().entry == other.entry && kernel().repo == other.repo && kernel().commit == other.commit && then.device == now.device &&
+  return !unfit_ && kernel().entry == other.entry && kernel().repo == other.repo && kernel().commit == other.commit && then.device == now.device &&
          then.dtype == now.dtype && then.operator_kernel == now.operator_kernel &&
          std::equal(then.weights.begin(), then.weights.end(), now.weights.begin(), now.weights.end(),
                     [](const at::Tensor& a, const at::Tensor& b) { return a.is_same(b); }) &&
@@ -105,7 +125,8 @@ bool BoundKernel::weights_changed() const {
   // Who has no prepare() reads new values through the old pointer: an optimizer's step needs no new instance.
   for (const Weight& weight : weights_) {
     const c10::TensorImpl& impl = *weight.tensor.unsafeGetTensorImpl();
-    if (impl.unsafe_storage().data() != weight.storage || impl.storage_offset() != weight.offset) return true;
+    const c10::StorageImpl* storage = impl.unsafe_storage().unsafeGetStorageImpl();
+    if (storage != weight.storage._unsafe_get_target() || storage->data() != weight.data || impl.storage_offset() != weight.offset) return true;
     if (prepares_ && version_of(weight.tensor) != weight.version) return true;
   }
   return false;
@@ -126,6 +147,7 @@ BoundKernel::Outcome BoundKernel::call(std::initializer_list<TensorArg> inputs, 
                                        size_t output_count) const {
   if (through_operator_) [[unlikely]] return call_through_operator(inputs, outputs, output_count);
   if (weights_changed()) return Outcome::stale;
+  if (unfit_) [[unlikely]] return Outcome::unfit;
   const bool for_backward = gradient_needed(inputs);
   if (for_backward && !differentiable_) return Outcome::unsupported;
   std::unique_ptr<CallPlan> unkept;

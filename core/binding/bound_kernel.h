@@ -23,6 +23,7 @@ class BoundKernel {
     done,         // outputs are filled
     unsupported,  // an answer: the layer's own forward serves this call
     stale,        // a weight has changed or moved since: bind again
+    unfit,        // of unfit() alone: the layer's own forward serves the weights as they are
     failed,       // failure() says why; outputs are not to be used
   };
 
@@ -35,6 +36,10 @@ class BoundKernel {
   /// These may be on the meta device, and are then taken for such on facts.device.
   static void check(std::shared_ptr<const Kernel> kernel, LayerFacts facts);
 
+  /// In the place of a kernel that does not fit its layer's weights any more (they have another dtype, or are on another device):
+  /// its calls run nothing, and say when the weights have changed again.
+  static std::shared_ptr<const BoundKernel> unfit(std::shared_ptr<const Kernel> kernel, LayerFacts facts);
+
   /// Runs forward, and puts a node of torch's autograd on the outputs if an input or weight needs a gradient.
   /// `inputs`: the contract's inputs that are no weights, in its order; trailing optional ones may be left
   /// away. `outputs` are allocated here. Throws Error(invalid_argument) for inputs that break the contract,
@@ -46,6 +51,7 @@ class BoundKernel {
   /// Whether it is what binding `kernel` with `facts` would make again.
   bool is(const Kernel& kernel, const LayerFacts& facts) const;
   const LayerFacts& facts() const { return instance_->facts; }
+  bool deterministic() const { return deterministic_; }
   /// What the last failed call on this thread said.
   static const std::string& failure();
 
@@ -55,12 +61,16 @@ class BoundKernel {
     at::Tensor tensor;
     graft_tensor view;
     int64_t version;
-    const void* storage;  // where it begins, and the tensor in it, as elements
+    c10::weak_intrusive_ptr<c10::StorageImpl> storage;  // weak: no other gets its address meanwhile, but its memory is not kept
+    const void* data;                                   // where the storage begins, and the tensor in it, as elements
     int64_t offset;
   };
   using SavedOutputs = std::array<at::Tensor, kMaxArguments>;  // the contract's SAVED ones, by position
-  struct Unprepared {};  // a constructor's tag
+  struct Unprepared {};  // constructors' tags
+  struct Unfit {};
   BoundKernel(std::shared_ptr<const Kernel> kernel, LayerFacts facts, Unprepared);
+  BoundKernel(std::shared_ptr<const Kernel> kernel, LayerFacts facts, Unfit);
+  void watch_weights();
   void prepare();
   bool weights_changed() const;
   bool gradient_needed(std::initializer_list<TensorArg> inputs) const;
@@ -83,6 +93,8 @@ class BoundKernel {
   decltype(graft_entry::forward) forward_ = nullptr;  // the entry's: one load on the way of a call instead of three
   CpuCall cpu_call_ = {};              // without its workspace
   bool through_operator_ = false;      // calls are calls of the contract's operator, which has instances of its own
+  bool unfit_ = false;
+  bool deterministic_ = false;         // as its entry says
   bool inout_ = false;                 // the contract has an argument that is written in place
   mutable CallPlans plans_;
 };

@@ -22,7 +22,8 @@ class CallCounters {
       case BoundKernel::Outcome::done: calls_.store(calls_.load(kRelaxed) + 1, kRelaxed); break;
       case BoundKernel::Outcome::unsupported: unsupported_.fetch_add(1, kRelaxed); break;
       case BoundKernel::Outcome::failed: errors_.fetch_add(1, kRelaxed); break;
-      case BoundKernel::Outcome::stale: break;  // it is called again
+      case BoundKernel::Outcome::stale:  // it is called again
+      case BoundKernel::Outcome::unfit: break;
     }
   }
   void add_time(std::chrono::nanoseconds time) {

@@ -1,12 +1,12 @@
 #include "decide.h"
 
-#include <ATen/Context.h>
 #include <torch/nn/module.h>
 
 #include <algorithm>
 #include <cctype>
 #include <cstdlib>
 
+#include "determinism.h"
 #include "graft/host_platform.h"
 #include "graft/kernel_mapping.h"
 #include "graft/operators.h"
@@ -54,10 +54,7 @@ void check_mode(const Kernel& kernel, Mode mode) {
 }
 
 void check_determinism(const Kernel& kernel) {
-  if (!at::globalContext().deterministicAlgorithms() || (kernel.entry->flags & GRAFT_ENTRY_DETERMINISTIC) != 0) return;
-  throw Error(ErrorCode::unsupported, "kernel " + kernel.ref.str(),
-              "deterministic algorithms are asked for (at::globalContext().setDeterministicAlgorithms), and it does not say that it is one",
-              "map another kernel, or allow others");
+  if (determinism_is_asked_for() && !is_deterministic(kernel)) throw not_deterministic(kernel);
 }
 
 /// A kernel that does not fit the layer at all is told so by binding it.
@@ -137,8 +134,7 @@ Decision Decider::decide(const Layer& layer, Mode mode, const Decision* other) {
     decision.kernel = same ? other->kernel : bind(layer, found, std::move(facts));
     if (has(mode, Mode::TorchCompile) && decision.kernel != nullptr) ServedKernels::shared().admit(found);
     line.state = LayerState::bound;
-    line.reason = found->trust.state == "trusted" ? "" : found->trust.reason;
-    if (!found->note.empty()) line.reason += (line.reason.empty() ? "" : "; ") + found->note;
+    line.reason = remark(*found);
   } catch (const Error& error) {
     line.state = LayerState::fallback;
     line.reason = error.why() + (error.mend().empty() ? "" : " (" + error.mend() + ")");

@@ -21,4 +21,10 @@ LayerReport LayerLine::report(const std::string& layer, const std::string& modul
   return report;
 }
 
+std::string remark(const Kernel& kernel) {
+  std::string remark = kernel.trust.state == "trusted" ? "" : kernel.trust.reason;
+  if (!kernel.note.empty()) remark += (remark.empty() ? "" : "; ") + kernel.note;
+  return remark;
+}
+
 }  // namespace graft

@@ -26,4 +26,7 @@ struct LayerLine {
   LayerReport report(const std::string& layer, const std::string& module) const;
 };
 
+/// What a layer's line says of a kernel that runs: why it was let in if its publisher is not trusted, and what to know of it.
+std::string remark(const Kernel& kernel);
+
 }  // namespace graft

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <optional>
 
+#include "determinism.h"
 #include "graft/error.h"
 #include "graft/plugin_call.h"
 
@@ -110,6 +111,7 @@ void SlotState::bind(SlotBinding binding) {
   use_fallback_ = binding.use_fallback;
   chosen_ = binding.chosen;
   failures_ = 0;
+  held_back_ = false;
   counters_.reset();
   inference_.store(binding.inference.get(), std::memory_order_release);
   training_.store(binding.training.get(), std::memory_order_release);
@@ -141,23 +143,44 @@ std::shared_ptr<const BoundKernel> SlotState::bound(const Kernel& kernel, const 
 LayerReport SlotState::report() const {
   const bool training = trains();
   const std::lock_guard lock(mutex_);
-  LayerReport report = (training ? training_line_ : inference_line_).report(layer(), module_);
+  const LayerLine& line = training ? training_line_ : inference_line_;
+  LayerReport report = line.report(layer(), module_);
   report.counters = counters_.read();
+  if (line.state == LayerState::bound && determinism_is_asked_for() && !is_deterministic(*line.mapped->kernel)) {
+    const Error why = not_deterministic(*line.mapped->kernel);
+    report.state = LayerState::fallback;
+    report.reason = why.why() + " (" + why.mend() + ")";
+  }
   return report;
+}
+
+bool SlotState::may_run(const BoundKernel& kernel) {
+  const bool held_back = determinism_is_asked_for();
+  if (held_back && !use_fallback_) throw not_deterministic(kernel.kernel());
+  if (held_back_.load(std::memory_order_relaxed) != held_back && held_back_.exchange(held_back) != held_back) event_sink::tell(report());
+  if (held_back) counters_.count(BoundKernel::Outcome::unsupported);
+  return !held_back;
 }
 
 bool SlotState::run(std::initializer_list<TensorArg> inputs, at::Tensor* outputs, size_t count) {
   const bool training = trains();
   const BoundKernel* kernel = kernel_of(training).load(std::memory_order_acquire);
   if (kernel == nullptr && !use_fallback_) throw_missing(training);
+  if (kernel != nullptr && !kernel->deterministic() && !may_run(*kernel)) return false;
   while (kernel != nullptr) {
     switch (watched(*this, *kernel, inputs, counters_, [&] { return kernel->call(inputs, outputs, count); })) {
       case BoundKernel::Outcome::done: return true;
       case BoundKernel::Outcome::unsupported: return false;
-      case BoundKernel::Outcome::stale:
-        kernel = rebind(kernel, training);
-        if (kernel == nullptr) event_sink::tell(report());
+      case BoundKernel::Outcome::stale: {
+        bool changed = false;
+        kernel = rebind(kernel, training, changed);
+        if (changed) event_sink::tell(report());
+        if (kernel == nullptr && !use_fallback_) throw_missing(training);
         break;
+      }
+      case BoundKernel::Outcome::unfit:
+        if (!use_fallback_) throw_missing(training);
+        return false;
       case BoundKernel::Outcome::failed:
         if (!use_fallback_) {
           throw Error(ErrorCode::plugin, "kernel " + kernel->kernel().ref.str(), BoundKernel::failure(),
@@ -178,25 +201,33 @@ void SlotState::throw_missing(bool training) const {
               "set use_fallback = true to let the layer's own forward take over");
 }
 
-const BoundKernel* SlotState::rebind(const BoundKernel* stale, bool training) {
-  const std::lock_guard lock(mutex_);
-  const BoundKernel* current = kernel_of(training).load(std::memory_order_acquire);
-  if (current != stale) return current;  // another thread was faster
-  std::shared_ptr<const BoundKernel> fresh;
-  std::string why;
+std::shared_ptr<const BoundKernel> SlotState::made_again(const BoundKernel& stale, std::string& why) const {
+  std::optional<LayerFacts> now;
   try {
-    LayerFacts now = facts(stale->facts().device, stale->facts().dtype);
-    now.operator_kernel = stale->facts().operator_kernel;
-    fresh = std::make_shared<const BoundKernel>(stale->held_kernel(), std::move(now));
+    now = facts(stale.facts().device, stale.facts().dtype);
+    now->operator_kernel = stale.facts().operator_kernel;
+    return std::make_shared<const BoundKernel>(stale.held_kernel(), *now);
   } catch (const Error& error) {
     why = std::string("a weight changed, and then: ") + error.why();
   }
+  return now ? BoundKernel::unfit(stale.held_kernel(), std::move(*now)) : nullptr;
+}
+
+const BoundKernel* SlotState::rebind(const BoundKernel* stale, bool training, bool& changed) {
+  const std::lock_guard lock(mutex_);
+  const BoundKernel* current = kernel_of(training).load(std::memory_order_acquire);
+  if (current != stale) return current;  // another thread was faster
+  std::string why;
+  const std::shared_ptr<const BoundKernel> fresh = made_again(*stale, why);
   for (bool mode : {false, true}) {  // it may serve both
     if (kernel_of(mode).load(std::memory_order_relaxed) != stale) continue;
     kernel_of(mode).store(fresh.get(), std::memory_order_release);
-    if (fresh != nullptr) continue;
-    line_of(mode).state = LayerState::fallback;
-    line_of(mode).reason = why;
+    LayerLine& line = line_of(mode);
+    const LayerState state = why.empty() ? LayerState::bound : LayerState::fallback;
+    changed |= mode == training && line.state != state;
+    if (!why.empty()) line.reason = why;
+    if (why.empty() && line.state != state) line.reason = remark(stale->kernel());  // it was unfit for a while
+    line.state = state;
   }
   // An optimizer's step changes every weight: without this, each would leave a kernel behind.
   const auto mine = std::find_if(kernels_.begin(), kernels_.end(), [&](const auto& kept) { return kept.get() == stale; });

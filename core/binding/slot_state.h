@@ -56,11 +56,17 @@ class SlotState {
 
  private:
   bool trains() const;
+  /// Whether a kernel that is not deterministic may run now; tells the layer's line where that has changed. Throws if it may
+  /// not, and nothing may take its place.
+  bool may_run(const BoundKernel& kernel);
   std::atomic<const BoundKernel*>& kernel_of(bool training) { return training ? training_ : inference_; }
   LayerLine& line_of(bool training) { return training ? training_line_ : inference_line_; }
   void keep(std::shared_ptr<const BoundKernel> kernel);
   void refresh_active();
-  const BoundKernel* rebind(const BoundKernel* stale, bool training);
+  /// Binds again after a weight has changed. What it returns is in force; `changed`: whether the layer's line is another now.
+  const BoundKernel* rebind(const BoundKernel* stale, bool training, bool& changed);
+  /// What to put in the place of `stale`; `why` says why it is nothing that runs. Null: nor anything that waits.
+  std::shared_ptr<const BoundKernel> made_again(const BoundKernel& stale, std::string& why) const;
   /// Whether that was one too many, and the kernel is in force no more.
   bool count_failure(const BoundKernel* kernel, bool training);
   /// Throws the reason if a kernel was asked for, and could not be had.
@@ -76,6 +82,7 @@ class SlotState {
   std::atomic<SlotBinding::Chosen> chosen_{SlotBinding::Chosen::by_module};
   std::atomic<bool> use_fallback_{true};
   std::atomic<int> failures_{0};
+  std::atomic<bool> held_back_{false};  // the last call's kernel, since deterministic algorithms are asked for
   alignas(64) CallCounters counters_;  // on a line of their own: every call writes here, and reads what stands above
   alignas(64) mutable std::mutex mutex_;  // guards what follows; never held during a call of the kernel
   std::string module_;

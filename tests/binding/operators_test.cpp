@@ -351,7 +351,8 @@ class Seen {
  public:
   Seen()
       : handle_(at::addThreadLocalCallback(at::RecordFunctionCallback([](const at::RecordFunction& function) {
-          if (std::string_view(function.name()).starts_with("graft::")) names().push_back(function.name());
+          const std::string_view name = function.name();  // a layer's range has its kernel behind it: "graft::RMSNorm (…)"
+          if (name.starts_with("graft::") && !name.ends_with(')')) names().emplace_back(name);
           return std::unique_ptr<at::ObserverContext>();
         }))) {
     names().clear();

@@ -13,8 +13,7 @@ from progress import Progress
 
 SOURCE = Path(__file__).resolve().parent.parent.parent
 BUILD = SOURCE / "build"
-SANITIZED = BUILD / "sanitize"
-SANITIZE = "-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer"
+SANITIZERS = {"address": "asan", "thread": "tsan"}  # their presets in CMakePresets.json
 # Without its sloppiness ccache caches no file that uses a precompiled header; set here, a plain `ninja` has it too.
 CCACHE = "env;CCACHE_SLOPPINESS=pch_defines,time_macros;ccache"
 STEP = re.compile(r"\[(\d+)/(\d+)\] ")
@@ -26,19 +25,21 @@ def set_up(no_install):
     return subprocess.run(command, cwd=SOURCE).returncode
 
 
-def _settings(folder):
-    settings = ["-G", "Ninja"]
+def folder_of(preset):
+    """Where the preset of CMakePresets.json is built."""
+    presets = json.loads((SOURCE / "CMakePresets.json").read_text())["configurePresets"]
+    where = next(one["binaryDir"] for one in presets if one["name"] == preset)
+    return Path(where.replace("${sourceDir}", str(SOURCE)))
+
+
+def _settings():
+    """What this machine has to offer: no preset can know it."""
+    settings = []
     if shutil.which("ccache"):
         settings += [f"-DCMAKE_C_COMPILER_LAUNCHER={CCACHE}", f"-DCMAKE_CXX_COMPILER_LAUNCHER={CCACHE}"]
     linker = next((name for name, program in (("mold", "mold"), ("lld", "ld.lld")) if shutil.which(program)), None)
     if linker:
         settings += [f"-DCMAKE_{kind}_LINKER_FLAGS=-fuse-ld={linker}" for kind in ("EXE", "SHARED", "MODULE")]
-    if folder == SANITIZED:
-        settings += [
-            "-DCMAKE_BUILD_TYPE=RelWithDebInfo",
-            f"-DCMAKE_C_FLAGS={SANITIZE}",
-            f"-DCMAKE_CXX_FLAGS={SANITIZE}",
-        ]
     return settings
 
 
@@ -48,11 +49,17 @@ def _jobs():
     return max(1, min(len(os.sched_getaffinity(0)), int(memory / 2e9)))
 
 
-def configure(folder):
+def configure(preset="default"):
     """CMake, if it has not run with these settings before. What changes in CMakeLists.txt ninja sees by itself."""
-    settings, remembered = _settings(folder), folder / ".settings.json"
+    folder, settings = folder_of(preset), _settings()
+    remembered = folder / ".settings.json"
     key = json.dumps(
-        {"settings": settings, "LIBTORCH": os.environ.get("LIBTORCH"), "cache": os.environ.get("XDG_CACHE_HOME")}
+        {
+            "settings": settings,
+            "presets": (SOURCE / "CMakePresets.json").read_text(),
+            "LIBTORCH": os.environ.get("LIBTORCH"),
+            "cache": os.environ.get("XDG_CACHE_HOME"),
+        }
     )
     if (folder / "build.ninja").exists() and remembered.exists() and remembered.read_text() == key:
         return
@@ -61,7 +68,7 @@ def configure(folder):
     log = folder / "configure.log"
     with open(log, "w") as out:
         code = subprocess.run(
-            ["cmake", "-S", str(SOURCE), "-B", str(folder), *settings], stdout=out, stderr=subprocess.STDOUT
+            ["cmake", "--preset", preset, *settings], cwd=SOURCE, stdout=out, stderr=subprocess.STDOUT
         ).returncode
     if code != 0:
         raise SetupError(
@@ -71,13 +78,15 @@ def configure(folder):
     remembered.write_text(key)
 
 
-def build(folder, targets=()):
-    """Builds the targets (all if none is named), showing how many steps are done; all output if it fails."""
+def build(preset="default", targets=()):
+    """Builds the targets (the preset's if none is named), showing how many steps are done; all output if it fails."""
+    folder = folder_of(preset)
     log = folder / "build.log"
     command = [
         "cmake",
         "--build",
-        str(folder),
+        "--preset",
+        preset,
         "--parallel",
         str(_jobs()),
         *(["--target", *targets] if targets else []),
@@ -85,6 +94,7 @@ def build(folder, targets=()):
     progress = None
     with open(log, "w") as out, subprocess.Popen(
         command,
+        cwd=SOURCE,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -112,29 +122,18 @@ def build(folder, targets=()):
         progress.done()
 
 
-def test(folder, arguments):
+def test(preset, arguments):
     """ctest, whose closing line is the last thing printed; its exit code."""
     command = [
         "ctest",
-        "--test-dir",
-        str(folder),
-        "--output-on-failure",
+        "--preset",
+        preset,
         "--parallel",
         str(_jobs()),
         "--no-tests=error",
         *arguments,
     ]
-    return subprocess.run(command, env={**os.environ, **sanitizer_options(folder)}).returncode
-
-
-def sanitizer_options(folder):
-    """LibTorch is not instrumented: containers that it fills look overflown, and what it keeps for good looks leaked."""
-    if folder != SANITIZED:
-        return {}
-    return {
-        "ASAN_OPTIONS": "detect_leaks=0:detect_container_overflow=0:strict_string_checks=1",
-        "UBSAN_OPTIONS": "print_stacktrace=1",
-    }
+    return subprocess.run(command, cwd=SOURCE).returncode
 
 
 def told(main):

@@ -23,7 +23,7 @@ struct LayerCounters {
   /// Served by the kernel, in either mode. Where several threads run one layer at once, some may go uncounted: an exact
   /// count would cost each call more than everything else that is counted.
   uint64_t calls = 0;
-  uint64_t unsupported = 0;  // left to the layer's own forward by the kernel's answer, or for want of a backward
+  uint64_t unsupported = 0;  // left to the layer's own forward by the kernel's answer, for want of a backward or of determinism
   uint64_t errors = 0;       // in which the kernel failed
   /// Time is taken only while somebody asks for it: an EventSubscription (events.h), or torch's profiler.
   uint64_t timed = 0;  // of `calls`
