@@ -11,6 +11,7 @@
 #include "graft/activation_checkpoint.h"
 #include "graft/error.h"
 #include "graft/rope.h"
+#include "packed_attention.h"
 
 namespace graft {
 
@@ -20,8 +21,9 @@ Attention::Attention(Weights& weights, const std::string& prefix, const ModelCon
       window_(config.attention_windows.empty() ? 0 : config.attention_windows[layer]),
       scale_(1.0 / std::sqrt(double(config.head_dim))),
       rotary_slot_(register_kernel_layer(*this, "rotary_pos_emb/1")),
-      attention_slot_(
-          register_kernel_layer(*this, "attention/1", {.attributes = {{"scale", scale_}, {"sliding_window", window_}}})) {
+      attention_slot_(register_kernel_layer(*this, "attention/1", attributes())),
+      varlen_slot_(register_kernel_layer(*this, "varlen_attention/1", attributes())),
+      paged_slot_(register_kernel_layer(*this, "paged_attention/1", attributes())) {
   const int64_t hidden = config.hidden_size;
   const int64_t queries = config.num_attention_heads * head_dim_, keys = config.num_key_value_heads * head_dim_;
   const auto linear = [&](const std::string& name, int64_t in, int64_t out) {
@@ -53,11 +55,40 @@ at::Tensor Attention::forward(const at::Tensor& x, const DecoderContext& context
   at::Tensor v = heads(*v_proj_, nullptr);
   std::tie(q, k) = rotary_slot_({q, k, context.cos, context.sin},
                                 [&] { return apply_rotary_pos_emb(q, k, context.cos, context.sin); });
-  if (context.cache != nullptr) std::tie(k, v) = context.cache->append(layer_, k, v);
-  const at::Tensor out = attention_slot_({q, k, v, context.mask}, [&] {
-    return attention_forward(q, k, v, context.mask, scale_, window_, context.fused_attention);
-  });
+  const at::Tensor out = context.pages != nullptr ? attend_pages(q, k, v, context) : attend(q, k, v, context);
   return o_proj_->forward(out.reshape({batch, tokens, -1}));
+}
+
+at::Tensor Attention::attend(const at::Tensor& q, at::Tensor k, at::Tensor v, const DecoderContext& context) const {
+  if (context.cache != nullptr) std::tie(k, v) = context.cache->append(layer_, k, v);
+  const auto padded = [&] {
+    return attention_slot_({q, k, v, context.mask}, [&] {
+      return attention_forward(q, k, v, context.mask, scale_, window_, context.fused_attention);
+    });
+  };
+  if (!context.packed_queries || !varlen_slot_.bound()) return padded();
+  const Packing &queries = *context.packed_queries, &keys = *context.packed_keys;
+  return queries.unpack(varlen_slot_({queries.pack(q), keys.pack(k), keys.pack(v), queries.cu_seqlens(), keys.cu_seqlens()},
+                                     [&] { return queries.pack(padded().transpose(1, 2)); }));
+}
+
+at::Tensor Attention::attend_pages(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
+                                   const DecoderContext& context) const {
+  const Packing& step = *context.packed_queries;
+  PagedKVCache& cache = *context.pages;
+  cache.append(layer_, step.pack(k), step.pack(v));
+  const at::Tensor packed = step.pack(q);
+  return step.unpack(paged_slot_({packed, cache.keys(layer_), cache.values(layer_), cache.block_table(), cache.seqlens_k(),
+                                  step.cu_seqlens()},
+                                 [&] {
+                                   return paged_attention_forward(packed, cache.keys(layer_), cache.values(layer_),
+                                                                  cache.block_table(), cache.seqlens_k(), step.cu_seqlens(),
+                                                                  scale_, window_, context.fused_attention);
+                                 }));
+}
+
+KernelLayerOptions Attention::attributes() const {
+  return {.attributes = {{"scale", scale_}, {"sliding_window", window_}}};
 }
 
 DecoderLayer::DecoderLayer(Weights& weights, const std::string& prefix, const ModelConfig& config, size_t layer)
@@ -103,7 +134,7 @@ Decoder::Decoder(Weights& weights, const std::string& prefix, const ModelConfig&
 }
 
 at::Tensor Decoder::forward(const at::Tensor& input_ids, const at::Tensor& positions, DecoderContext context) const {
-  const int64_t past = context.cache != nullptr ? context.cache->length() : 0;
+  const int64_t past = context.pages != nullptr ? context.pages->length() : context.cache != nullptr ? context.cache->length() : 0;
   at::Tensor x = at::embedding(embed_tokens_->weight, input_ids);
 
   // Source: transformers' LlamaRotaryEmbedding; in float32, then rounded to the model's dtype.
@@ -120,6 +151,7 @@ at::Tensor Decoder::forward(const at::Tensor& input_ids, const at::Tensor& posit
     x = context.checkpoint ? checkpoint(block, x) : block(x);
   }
   if (context.cache != nullptr) context.cache->advance(input_ids.size(1));
+  if (context.pages != nullptr) context.pages->advance(input_ids.size(1));
   return norm_->forward(x);
 }
 

@@ -9,6 +9,8 @@
 
 #include "kv_cache.h"
 #include "layers.h"
+#include "paged_kv_cache.h"
+#include "packing.h"
 
 namespace graft {
 
@@ -17,6 +19,10 @@ struct DecoderContext {
   at::Tensor cos = {}, sin = {};  // [1 or B, T, D]
   at::Tensor mask = {};  // [B, 1, 1, S] bool, true: a real token; undefined if none is padding
   KVCache* cache = nullptr; // null: no past
+  PagedKVCache* pages = nullptr;  // in the place of `cache`
+  /// Where the real tokens are; for a mask that is padding alone, and more than one token: packing the keys of a cache costs more
+  /// than the padding of one query. With `pages`, always, for the queries alone.
+  std::optional<Packing> packed_queries = {}, packed_keys = {};
   bool fused_attention = true;
   bool checkpoint = false;  // activations of a layer are computed again in backward
 };
@@ -27,12 +33,18 @@ class Attention : public torch::nn::Module {
   at::Tensor forward(const at::Tensor& x, const DecoderContext& context) const;
 
  private:
+  /// q [B, Q, T, D], k and v [B, K, T, D] → [B, T, Q, D].
+  at::Tensor attend(const at::Tensor& q, at::Tensor k, at::Tensor v, const DecoderContext& context) const;
+  at::Tensor attend_pages(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const DecoderContext& context) const;
+
+  KernelLayerOptions attributes() const;
+
   size_t layer_;
   int64_t head_dim_, window_;
   double scale_;
   std::shared_ptr<Linear> q_proj_, k_proj_, v_proj_, o_proj_;
   std::shared_ptr<RMSNorm> q_norm_, k_norm_;  // Qwen3 alone
-  KernelSlot rotary_slot_, attention_slot_;
+  KernelSlot rotary_slot_, attention_slot_, varlen_slot_, paged_slot_;
 };
 
 class DecoderLayer : public torch::nn::Module {

@@ -11,6 +11,7 @@
 #include "graft/error.h"
 #include "graft/pretrained_model.h"
 #include "kv_cache.h"
+#include "paged_kv_cache.h"
 #include "sampling.h"
 
 namespace graft {
@@ -58,7 +59,13 @@ at::Tensor PreTrainedModel::generate(const at::Tensor& prompt, const GenerateOpt
     throw Error(ErrorCode::invalid_argument, "attention_mask", "the last token of a row is padding",
                 "pad on the left: tokenizers call it padding_side='left'");
   }
-  KVCache cache(config_, batch, prompt_length + plan.max_new_tokens, parameters()[0].options());
+  std::optional<KVCache> cache;
+  std::optional<PagedKVCache> pages;
+  if (asked_.paged) {
+    pages.emplace(config_, batch, parameters()[0].options());
+  } else {
+    cache.emplace(config_, batch, prompt_length + plan.max_new_tokens, parameters()[0].options());
+  }
   at::Generator generator = at::detail::createCPUGenerator(plan.seed);
 
   at::Tensor ids = prompt.to(device());
@@ -66,8 +73,12 @@ at::Tensor PreTrainedModel::generate(const at::Tensor& prompt, const GenerateOpt
   std::vector<bool> ended(size_t(batch), false);
   std::vector<at::Tensor> pieces = {ids};
   for (int64_t n = 0; n < plan.max_new_tokens; ++n) {
-    const at::Tensor logits =
-        forward_checked(step, {.attention_mask = mask, .past_key_values = &cache, .logits_to_keep = 1}).logits.select(1, -1);
+    const at::Tensor logits = forward_checked(step,
+                                              {.attention_mask = mask,
+                                               .past_key_values = cache ? &*cache : nullptr,
+                                               .logits_to_keep = 1},
+                                              pages ? &*pages : nullptr)
+                                  .logits.select(1, -1);
     // Draws are made on the host, so that a seed means the same on every device.
     at::Tensor next = next_tokens(plan.sampling.do_sample ? logits.cpu() : logits, plan.sampling, generator).cpu();
     auto* tokens = next.mutable_data_ptr<int64_t>();
@@ -76,7 +87,9 @@ at::Tensor PreTrainedModel::generate(const at::Tensor& prompt, const GenerateOpt
         if (plan.pad < 0 || plan.pad >= config_.vocab_size) refuse("pad_token_id", "it is outside the vocabulary");
         tokens[row] = plan.pad;
       }
-      ended[size_t(row)] = ended[size_t(row)] || std::find(plan.eos.begin(), plan.eos.end(), tokens[row]) != plan.eos.end();
+      if (ended[size_t(row)]) continue;
+      ended[size_t(row)] = std::find(plan.eos.begin(), plan.eos.end(), tokens[row]) != plan.eos.end();
+      if (ended[size_t(row)] && pages) pages->release(row);
     }
     step = next.unsqueeze(1).to(device());
     pieces.push_back(step);

@@ -19,6 +19,15 @@ at::Tensor positions_from(const at::Tensor& mask, int64_t tokens) {
   return counted.clamp_min(0).narrow(1, mask.size(1) - tokens, tokens);
 }
 
+/// The real ones among a step's tokens. `all`: what the mask says of them and of those before, if anything is `padded`.
+Packing tokens_of_step(bool padded, const std::optional<Packing>& all, const at::Tensor& input_ids) {
+  const int64_t tokens = input_ids.size(1);
+  if (!padded) return Packing(std::vector<Packing::Span>(size_t(input_ids.size(0)), {0, tokens}), tokens, input_ids.device());
+  if (all) return all->last(tokens);
+  throw Error(ErrorCode::unsupported, "attention_mask", "a row's tokens do not stand side by side, as pages keep them",
+              "pad on the left alone, or set an attn_implementation without paged|");
+}
+
 }  // namespace
 
 PreTrainedModel::PreTrainedModel(ModelConfig config, GenerationConfig generation_config, Weights& weights)
@@ -75,11 +84,13 @@ void PreTrainedModel::check_labels(const at::Tensor& input_ids, const ForwardOpt
   }
 }
 
-CausalLMOutput PreTrainedModel::forward_checked(const at::Tensor& input_ids, const ForwardOptions& options) {
-  const int64_t past = options.past_key_values != nullptr ? options.past_key_values->length() : 0;
+CausalLMOutput PreTrainedModel::forward_checked(const at::Tensor& input_ids, const ForwardOptions& options, PagedKVCache* pages) {
+  const int64_t past = pages != nullptr                     ? pages->length()
+                       : options.past_key_values != nullptr ? options.past_key_values->length()
+                                                            : 0;
   const int64_t tokens = input_ids.size(1);
 
-  DecoderContext context{.cache = options.past_key_values, .fused_attention = asked_.fused_attention,
+  DecoderContext context{.cache = options.past_key_values, .pages = pages, .fused_attention = asked_.fused_attention,
                          .checkpoint = gradient_checkpointing_ && is_training() && options.past_key_values == nullptr};
   at::Tensor mask = options.attention_mask;
   if (mask.defined()) {
@@ -89,6 +100,14 @@ CausalLMOutput PreTrainedModel::forward_checked(const at::Tensor& input_ids, con
     }
     mask = mask.to(at::kBool);
     if (!mask.all().item<bool>()) context.mask = mask.unsqueeze(1).unsqueeze(1);
+  }
+  std::optional<Packing> packing;
+  if (context.mask.defined() && (pages != nullptr || tokens > 1)) packing = Packing::of(mask);
+  if (pages != nullptr) {
+    context.packed_queries = pages->begin_step(tokens_of_step(context.mask.defined(), packing, input_ids));
+  } else if (packing) {
+    context.packed_queries = packing->last(tokens);
+    context.packed_keys = std::move(packing);
   }
   at::Tensor positions = options.position_ids;
   if (!positions.defined()) {
@@ -120,14 +139,13 @@ void PreTrainedModel::Asked::kernelize(const ModelKernelizeOptions& more) {
 
 void PreTrainedModel::Asked::set_attention(const std::string& implementation, bool allow_all_kernels, bool use_fallback,
                                            const std::optional<Policy>& policy) {
-  const AttentionRef attention = AttentionRef::parse(implementation);
-  if (attention.paged) {
-    throw Error(ErrorCode::unsupported, "attn_implementation " + implementation,
-                "generate() keeps its KV cache in one piece, so there are no pages to attend over",
-                "name it without paged|");
-  }
+  AttentionRef attention = AttentionRef::parse(implementation);
+  if (attention.paged && attention.kernel.entry.empty()) attention.kernel.entry = "PagedAttention";
+  const std::string kernel = attention.builtin.empty() ? attention.kernel.str() : "";
   if (!attention.builtin.empty()) fused_attention = attention.builtin == "sdpa";
-  attention_kernel = attention.builtin.empty() ? attention.kernel.str() : "";
+  paged = attention.paged;
+  attention_kernel = paged ? "" : kernel;
+  paged_kernel = paged ? kernel : "";
   options.allow_all_kernels = options.allow_all_kernels || allow_all_kernels;
   options.use_fallback = use_fallback;
   if (policy) options.policy = policy;
@@ -146,7 +164,12 @@ KernelConfig PreTrainedModel::default_config() const {
 KernelizeOptions PreTrainedModel::kernelize_options(const Asked& asked) const {
   KernelConfig config;
   if (asked.kernels) config = default_config().with(asked.config);
-  if (!asked.attention_kernel.empty()) config = config.with(KernelConfig({{"attention", asked.attention_kernel}}));
+  if (!asked.attention_kernel.empty()) {
+    config = config.with(KernelConfig({{"attention", asked.attention_kernel}}));
+    // It was named for all attention: a padded batch is no reason to run another one's.
+    if (asked.config.find("varlen_attention") == nullptr) config = config.with(KernelConfig({{"varlen_attention", ""}}));
+  }
+  if (!asked.paged_kernel.empty()) config = config.with(KernelConfig({{"paged_attention", asked.paged_kernel}}));
   return {.mode = asked.options.mode,
           .kernel_config = config,
           .allow_all_kernels = asked.options.allow_all_kernels,
@@ -162,6 +185,7 @@ BindReport PreTrainedModel::kernelize(const ModelKernelizeOptions& options) {
 void PreTrainedModel::unkernelize() {
   asked_.kernels = false;
   asked_.attention_kernel.clear();
+  asked_.paged_kernel.clear();
   graft::unkernelize(*this);
 }
 

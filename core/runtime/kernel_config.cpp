@@ -53,6 +53,7 @@ const KernelConfig& KernelConfig::defaults() {
       {"Linear", "graft-kernels/linear:Linear"},
       {"rotary_pos_emb", "graft-kernels/rope:RotaryPosEmb"},
       {"attention", "graft-kernels/attention:Attention"},
+      {"varlen_attention", "graft-kernels/attention:VarlenAttention"},
       {"ForCausalLMLoss", "graft-kernels/loss:ForCausalLMLoss"},
   });
   return config;

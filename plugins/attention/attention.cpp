@@ -13,7 +13,9 @@
 #include "../common/gradients.h"
 #include "../common/variant.h"
 #include "backward.h"
+#include "entries.h"
 #include "forward.h"
+#include "options.h"
 
 namespace graft {
 namespace {
@@ -21,19 +23,12 @@ namespace {
 using namespace plugin;
 
 struct Attention {
-  double scale, softcap;
-  bool causal;
-  int64_t window;
+  AttentionOptions options;
 
-  explicit Attention(const Attributes& a)
-      : scale(a.number("scale")),
-        softcap(a.number("softcap")),
-        causal(a.boolean("causal")),
-        window(a.integer("sliding_window")) {}
+  explicit Attention(const Attributes& attributes) : options(attributes) {}
 
   static bool supports(const Attributes&, Arguments arguments) {
-    const int64_t query_heads = arguments.tensor(kQ).size(1), key_heads = arguments.tensor(kK).size(1);
-    return key_heads == 0 ? query_heads == 0 : query_heads % key_heads == 0;
+    return heads_divide(arguments.tensor(kQ).size(1), arguments.tensor(kK).size(1));
   }
 
   size_t workspace_size(Arguments arguments, uint32_t threads) const {
@@ -49,7 +44,8 @@ struct Attention {
     with_dtype(q.dtype(), [&]<class T>(T) {
       const AttentionCall<T> attention = this->attention<T>(q, k, v, mask);
       Workspace workspace(call.workspace<void>());
-      Forward<T>(attention, {out.data<T>(), lse ? lse->data<float>() : nullptr}).run(call, workspace);
+      Forward<T>(attention, {out.data<T>(), lse ? lse->data<float>() : nullptr, attention.plan.queries})
+          .run(call, workspace);
     });
   }
 
@@ -82,7 +78,7 @@ struct Attention {
       Workspace workspace(call.workspace<void>());
       AttentionBackward<T>(workspace, attention.plan, call.thread_count())
           .run(call, attention, grad, arguments.has(kLse) ? arguments.tensor(kLse).data<float>() : nullptr,
-               workspace);
+               attention.plan.queries, workspace);
     });
   }
 
@@ -94,14 +90,15 @@ struct Attention {
                              const std::optional<Tensor>& mask) const {
     const Plan plan(q, k, v);
     using R = simd::Real<T>;
-    return {plan,        Visibility(causal, window, plan.queries, plan.keys, mask),
+    return {plan,        Visibility(options.causal, options.window, plan.queries, plan.keys, mask),
             Heads<T>(q), Heads<T>(k),
-            Heads<T>(v), R(scale),
-            R(softcap)};
+            Heads<T>(v), R(options.scale),
+            R(options.softcap)};
   }
 };
 
 }  // namespace
 }  // namespace graft
 
-GRAFT_PLUGIN(graft::for_this_cpu(graft::plugin::entry<graft::Attention>("Attention", "attention/1")))
+GRAFT_PLUGIN(graft::for_this_cpu(graft::plugin::entry<graft::Attention>("Attention", "attention/1")),
+             graft::varlen_attention_entry(), graft::paged_attention_entry())

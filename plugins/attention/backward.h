@@ -32,14 +32,17 @@ class AttentionBackward {
     scratch_ = workspace.take<char>(scratch_size_ * threads);
   }
 
-  // `saved_lse`: what forward saved, or null; in double it is not looked at, since a float says too little.
+  // `saved_lse`: what forward saved, or null; in double it is not looked at, since a float says too little. `lse_stride`: from one
+  // head's to the next one's.
   void run(const plugin::Call& call, const AttentionCall<T>& attention, const AttentionGradients<T>& grad,
-           const float* saved_lse, Workspace& workspace) const {
-    const size_t rows = row_count(attention.plan);
-    if (saved_lse != nullptr && !std::is_same_v<T, double>)
-      std::copy(saved_lse, saved_lse + rows, lse_);
-    else
-      Forward<T, R>(attention, {nullptr, lse_}).run(call, workspace);
+           const float* saved_lse, int64_t lse_stride, Workspace& workspace) const {
+    const Plan& plan = attention.plan;
+    if (saved_lse != nullptr && !std::is_same_v<T, double>) {
+      for (int64_t head = 0; head < plan.batch * plan.query_heads; ++head)
+        std::copy_n(saved_lse + head * lse_stride, plan.queries, lse_ + head * plan.queries);
+    } else {
+      Forward<T, R>(attention, {nullptr, lse_, plan.queries}).run(call, workspace);
+    }
     compute_deltas(call, attention.plan, grad);
     if (grad.q) differentiate_queries(call, attention, grad);
     if (grad.k || grad.v) differentiate_keys(call, attention, grad);

@@ -13,12 +13,14 @@ namespace graft {
 
 inline constexpr int64_t kProductsPerTask = 65536;  // multiplications that are worth a thread's waking
 
-template <class T>
+// Keys: Heads, or what else key_rows() reads.
+template <class T, class Keys = Heads<T>>
 struct AttentionCall {
   using R = simd::Real<T>;
   Plan plan;
   Visibility visible;
-  Heads<T> q, k, v;
+  Heads<T> q;
+  Keys k, v;
   R scale, softcap;
 };
 

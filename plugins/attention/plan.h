@@ -13,6 +13,10 @@ inline constexpr int64_t kRowsPerTask = 64;    // query rows: tokens x heads of 
 inline constexpr int64_t kKeysPerSplit = 256;  // keys of a task when keys are split
 inline constexpr int64_t kMaxSplits = 64;
 
+inline int64_t blocks(int64_t count, int64_t size) {
+  return (count + size - 1) / size;
+}
+
 // A task is one key head with all query heads that read it and a block of query tokens, so that a key and a
 // value are loaded once for the whole group. With one block of tokens (decode) the keys are split as well, to
 // have enough tasks.
@@ -24,14 +28,19 @@ struct Plan {
   int64_t splits;        // tasks along the keys
   int64_t keys_each;     // keys of a split
 
+  // Of attention/1's tensors.
   Plan(const plugin::Tensor& q, const plugin::Tensor& k, const plugin::Tensor& v)
-      : batch(q.size(0)),
-        query_heads(q.size(1)),
-        key_heads(k.size(1)),
-        queries(q.size(2)),
-        keys(k.size(2)),
-        key_dim(q.size(3)),
-        value_dim(v.size(3)),
+      : Plan(q.size(0), q.size(1), k.size(1), q.size(2), k.size(2), q.size(3), v.size(3)) {}
+
+  Plan(int64_t batch, int64_t query_heads, int64_t key_heads, int64_t queries, int64_t keys, int64_t key_dim,
+       int64_t value_dim)
+      : batch(batch),
+        query_heads(query_heads),
+        key_heads(key_heads),
+        queries(queries),
+        keys(keys),
+        key_dim(key_dim),
+        value_dim(value_dim),
         group(key_heads == 0 ? 1 : query_heads / key_heads) {
     tokens_each = std::max<int64_t>(1, std::min(queries, kRowsPerTask / std::max<int64_t>(1, group)));
     token_blocks = blocks(queries, tokens_each);
@@ -60,9 +69,6 @@ struct Plan {
     const int64_t rows = std::max(query_heads, std::min(query_heads * queries, kRowsPerTask * key_heads));
     return size_t(batch * rows * most_splits() * part_size());
   }
-
- private:
-  static int64_t blocks(int64_t count, int64_t size) { return (count + size - 1) / size; }
   int64_t most_splits() const { return std::clamp<int64_t>(keys / kKeysPerSplit, 1, kMaxSplits); }
 };
 

@@ -26,9 +26,18 @@ struct Heads {
     return heads;
   }
 
+  // Of a tensor "N H D" that holds sequences one behind the other: the one that begins at `token`.
+  static Heads packed(const plugin::Tensor& tensor, int64_t token) {
+    return Heads(tensor.data<T>() + token * tensor.stride(0), 0, tensor.stride(1), tensor.stride(0));
+  }
+
   T* row(int64_t batch, int64_t head, int64_t token) const {
     return data + batch * batch_stride + head * head_stride + token * token_stride;
   }
+
+ private:
+  Heads(T* data, int64_t batch_stride, int64_t head_stride, int64_t token_stride)
+      : data(data), batch_stride(batch_stride), head_stride(head_stride), token_stride(token_stride) {}
 };
 
 }  // namespace graft

@@ -100,7 +100,8 @@ TEST(Operators, HaveTheirContractsInputsAttributesAndOutputs) {
 TEST(Operators, EveryStandardContractHasOne) {
   for (const char* contract :
        {"RMSNorm/1", "AddRMSNorm/1", "Linear/1", "SwiGLUMLP/1", "GeGLUMLP/1", "SiLU/1", "SiluAndMul/1",
-        "GELU/1", "GeluAndMul/1", "rotary_pos_emb/1", "attention/1", "ForCausalLMLoss/1"}) {
+        "GELU/1", "GeluAndMul/1", "rotary_pos_emb/1", "attention/1", "varlen_attention/1", "paged_attention/1",
+        "ForCausalLMLoss/1"}) {
     EXPECT_NO_THROW(schema_of(operator_for(contract).substr(7))) << contract;
   }
 }

@@ -209,7 +209,7 @@ TEST_F(BenchCommand, MeasuresTheFirstPartyKernels) {
                                                        {"mlp", "--shape 2x64 --shape 2x64x96"},
                                                        {"linear", "--shape 3x64x96"},
                                                        {"rope", "--shape 5x4x2x16"},
-                                                       {"attention", "--shape 5x7x4x2x16"}};
+                                                       {"attention", "--shape 5x7x4x2x16 --shape 3x1x70x4x2x16"}};
   for (const auto& [repo, shapes] : repos) {
     const test::Result done = bench(std::string("graft-kernels/") + repo + " --json " + shapes);
     EXPECT_EQ(done.exit, 0) << done.out;

@@ -65,7 +65,7 @@ TEST_F(DoctorModel, NeedsNoWeights) {
   EXPECT_EQ(report["would_fall_back"], 0);
   EXPECT_TRUE(report["warnings"].empty());
   EXPECT_GT(report["layers"].size(), 20u);
-  for (const json& layer : report["layers"]) EXPECT_EQ(layer["state"], "bound") << layer;
+  for (const json& layer : report["layers"]) EXPECT_EQ(layer["state"], layer["layer"] == "paged_attention" ? "own" : "bound") << layer;
   EXPECT_EQ(
       report["layers"].size(),
       json::parse(test::run_graft("doctor " + (kGolden / "tiny-llama").string() + " --device cpu --json")
@@ -115,6 +115,9 @@ TEST_F(DoctorModel, TakesDtypeModeAndAttentionAsRunDoes) {
   EXPECT_EQ(doctor("--mode training --strict").exit, 0);  // first-party kernels have a backward
   EXPECT_EQ(doctor("--mode training+torch_compile --strict").exit, 0);  // and work as operators
   EXPECT_EQ(doctor("--attn-implementation graft-kernels/attention:NoSuchEntry --strict").exit, 1);
+  const Result paged = doctor("--attn-implementation 'paged|graft-kernels/attention' --strict");
+  EXPECT_EQ(paged.exit, 0) << paged.out;
+  EXPECT_TRUE(says(paged, "graft-kernels/attention:PagedAttention")) << paged.out;
   const Result disabled = doctor("--map RMSNorm= --strict");
   EXPECT_EQ(disabled.exit, 0);
   EXPECT_TRUE(says(disabled, "unmapped or disabled")) << disabled.out;
@@ -183,7 +186,7 @@ TEST_F(DoctorModel, OfA70BModelTakesNoMemoryToSpeakOf) {
   rusage usage{};
   ASSERT_EQ(wait4(child, &status, 0, &usage), child);
   EXPECT_EQ(WEXITSTATUS(status), 0) << test::read_file(out);
-  EXPECT_NE(test::read_file(out).find("1123 of 1123 layers would be bound"), std::string::npos);
+  EXPECT_NE(test::read_file(out).find("1203 of 1283 layers would be bound"), std::string::npos);
   EXPECT_LT(usage.ru_maxrss, 1 << 20) << "KiB; the weights would be 131 GiB";
 }
 
@@ -212,6 +215,17 @@ TEST_F(DoctorModel, RunWritesAPageOfItsLayers) {
   const Result missing = test::run_graft(run + (folder_.path() / "no/such/page.html").string());
   EXPECT_EQ(missing.exit, 1);
   EXPECT_TRUE(says(missing, "its folder does not exist")) << missing.out;
+}
+
+TEST_F(DoctorModel, RunAttendsOverPages) {
+  const std::string run = "run " + tiny_model(folder_.path() / "model").string() +
+                          " --prompt hi --max-new-tokens 3 --device cpu --json --kernels strict ";
+  const Result dense = test::run_graft(run), paged = test::run_graft(run + "--attn-implementation 'paged|graft-kernels/attention'");
+  ASSERT_EQ(paged.exit, 0) << paged.out;
+  EXPECT_EQ(json::parse(paged.out)["output_ids"], json::parse(dense.out)["output_ids"]);
+  int bound = 0;
+  for (const json& layer : json::parse(paged.out)["layers"]) bound += layer["entry"] == "PagedAttention" && layer["state"] == "bound";
+  EXPECT_EQ(bound, 2);
 }
 
 TEST_F(DoctorModel, RunStrictFailsForTheSameReasons) {

@@ -102,11 +102,12 @@ TEST(PlanKernels, TakesAnAttentionAsTheModelDoes) {
   const auto model = AutoModelForCausalLM::from_pretrained((kGolden / "tiny-llama").string());
   model->kernelize();
   for (const std::string attention :
-       {"graft-kernels/attention:NoSuchEntry", "graft-kernels/attention:Attention", "sdpa"}) {
+       {"graft-kernels/attention:NoSuchEntry", "graft-kernels/attention:Attention", "paged|graft-kernels/attention",
+        "paged|sdpa", "sdpa"}) {
     EXPECT_EQ(lines(planned->plan_kernels({}, attention)), lines(model->set_attn_implementation(attention)))
         << attention;
   }
-  EXPECT_THROW(planned->plan_kernels({}, "paged|sdpa"), Error);
+  EXPECT_THROW(planned->plan_kernels({}, "paged|nonsense"), Error);
 }
 
 TEST(PlanKernels, TheDefaultMappingWarnsOfNoLayerThatAModelLacks) {

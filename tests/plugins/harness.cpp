@@ -135,6 +135,11 @@ double Array::get(int64_t index) const {
     std::memcpy(&i, at, sizeof i);
     return double(i);
   }
+  if (same(dtype_, kInt32)) {
+    int32_t i;
+    std::memcpy(&i, at, sizeof i);
+    return double(i);
+  }
   if (same(dtype_, kFloat32)) {
     float f;
     std::memcpy(&f, at, sizeof f);
@@ -155,6 +160,9 @@ void Array::set(int64_t index, double value) {
     std::memcpy(at, &value, sizeof value);
   } else if (same(dtype_, kInt64)) {
     const int64_t i = int64_t(value);
+    std::memcpy(at, &i, sizeof i);
+  } else if (same(dtype_, kInt32)) {
+    const int32_t i = int32_t(value);
     std::memcpy(at, &i, sizeof i);
   } else if (same(dtype_, kFloat32)) {
     const float f = float(value);
@@ -202,6 +210,12 @@ graft_value Array::value() const {
   graft_value v{GRAFT_TENSOR, 0, {}};
   v.as.tensor = &tensor_;
   return v;
+}
+
+Array int32s(const std::vector<int64_t>& values) {
+  Array made(kInt32, {int64_t(values.size())});
+  for (size_t i = 0; i < values.size(); ++i) made.set(int64_t(i), double(values[i]));
+  return made;
 }
 
 graft_value none() {

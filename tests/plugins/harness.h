@@ -17,6 +17,7 @@ namespace graft::test {
 
 inline constexpr graft_dtype kFloat32{GRAFT_DTYPE_FLOAT, 32, 1};
 inline constexpr graft_dtype kFloat64{GRAFT_DTYPE_FLOAT, 64, 1};
+inline constexpr graft_dtype kInt32{GRAFT_DTYPE_INT, 32, 1};
 inline constexpr graft_dtype kInt64{GRAFT_DTYPE_INT, 64, 1};
 inline constexpr graft_dtype kBfloat16{GRAFT_DTYPE_BFLOAT, 16, 1};
 inline constexpr graft_dtype kBool{GRAFT_DTYPE_BOOL, 8, 1};
@@ -62,6 +63,9 @@ class Array {
   std::vector<bool> owned_;
   mutable graft_tensor tensor_{};
 };
+
+// int32, of one dimension.
+Array int32s(const std::vector<int64_t>& values);
 
 graft_value none();
 graft_value number(double x);

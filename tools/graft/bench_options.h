@@ -28,7 +28,8 @@ struct ShapeForm {
   std::string_view contract, form;
 };
 
-/// T query tokens, S key tokens, Q query heads, K key heads, D head dimension; INNER is an MLP's width.
+/// T query tokens, S key tokens, Q query heads, K key heads, D head dimension; INNER is an MLP's width. Of B sequences the longest has T
+/// (paged: S keys), the others less and less.
 inline constexpr ShapeForm kShapeForms[] = {
     {"RMSNorm/1", "ROWSxHIDDEN"},
     {"AddRMSNorm/1", "ROWSxHIDDEN"},
@@ -41,6 +42,8 @@ inline constexpr ShapeForm kShapeForms[] = {
     {"GeGLUMLP/1", "ROWSxHIDDENxINNER"},
     {"rotary_pos_emb/1", "TxQxKxD"},
     {"attention/1", "TxSxQxKxD"},
+    {"varlen_attention/1", "BxTxQxKxD"},
+    {"paged_attention/1", "BxTxSxQxKxD"},
     {"ForCausalLMLoss/1", "ROWSxHIDDENxVOCABULARY"},
 };
 

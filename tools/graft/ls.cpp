@@ -163,7 +163,7 @@ int list_default_mapping(bool json) {
   }
   for (const auto& [layer, mapping] : config.layers())
     for (const LayerMapping::Line& each : mapping.lines())
-      fmt::print("{:<16} {:<12} {:<10} {}\n", layer, each.device.kind.empty() ? "all devices" : each.device.kind,
+      fmt::print("{:<17} {:<12} {:<10} {}\n", layer, each.device.kind.empty() ? "all devices" : each.device.kind,
                  each.mode == Mode::Fallback ? "all modes" : name(each.mode), each.reference);
   return kDone;
 }

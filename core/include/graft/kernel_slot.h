@@ -88,6 +88,9 @@ class KernelSlot {
     }
   }
 
+  /// Whether calls come to a kernel now: for a layer that would have to bring its inputs into the kernel's form first. Any thread.
+  bool bound() const { return active_->load(std::memory_order_acquire) != nullptr; }
+
   SlotState& state() const { return *state_; }
 
  private:

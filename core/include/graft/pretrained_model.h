@@ -22,6 +22,7 @@ class Decoder;
 class ForCausalLMLoss;
 class KVCache;
 class Linear;
+class PagedKVCache;
 class Weights;
 
 struct ForwardOptions {
@@ -60,7 +61,7 @@ class PreTrainedModel : public torch::nn::Module {
   CausalLMOutput forward(const at::Tensor& input_ids, const ForwardOptions& options = {});
 
   /// input_ids [B, T] int64, left-padded if attention_mask says so. Returns [B, T + new] int64, rows that ended filled
-  /// with pad_token_id. Runs without gradients.
+  /// with pad_token_id. Runs without gradients. Throws Error(unsupported) for a mask with gaps where the KV cache is in pages.
   at::Tensor generate(const at::Tensor& input_ids, const GenerateOptions& options = {});
 
   /// Binds kernels onto the layers, see kernelize.h; mappings of earlier calls stay where this one has none.
@@ -74,8 +75,11 @@ class PreTrainedModel : public torch::nn::Module {
   BindReport plan_kernels(const ModelKernelizeOptions& options = {}, const std::string& attn_implementation = "",
                           std::optional<c10::Device> device = std::nullopt) const;
 
-  /// "sdpa" (torch's fused attention), "eager", or a kernel's reference, which is bound at once. Throws
-  /// Error(invalid_argument) for anything else.
+  /// "sdpa" (torch's fused attention), "eager", or a kernel's reference, which is bound at once; it takes the place of the
+  /// mapping's varlen_attention too, unless kernelize() was asked for one by name. With "paged|" before it generate() keeps its
+  /// KV cache in pages, which rows take as they grow and give back when they end; the kernel is then the layer paged_attention's,
+  /// with the entry PagedAttention if none is named, and forward() runs attention as before. Throws Error(invalid_argument) for
+  /// anything else.
   BindReport set_attn_implementation(const std::string& implementation, bool allow_all_kernels = false,
                                      bool use_fallback = true, const std::optional<Policy>& policy = std::nullopt);
 
@@ -90,7 +94,7 @@ class PreTrainedModel : public torch::nn::Module {
  private:
   void check_ids(const at::Tensor& input_ids) const;
   /// forward for ids that were checked: looking at them waits for the device.
-  CausalLMOutput forward_checked(const at::Tensor& input_ids, const ForwardOptions& options);
+  CausalLMOutput forward_checked(const at::Tensor& input_ids, const ForwardOptions& options, PagedKVCache* pages = nullptr);
   void check_labels(const at::Tensor& input_ids, const ForwardOptions& options) const;
 
   ModelConfig config_;
@@ -105,10 +109,12 @@ class PreTrainedModel : public torch::nn::Module {
   /// What kernelize() and set_attn_implementation() were asked for, one call over the other.
   struct Asked {
     bool fused_attention = true;
+    bool paged = false;  // generate() keeps pages
     bool kernels = false;
     ModelKernelizeOptions options = {};
     KernelConfig config = {};
     std::string attention_kernel = {};  // empty: the mapping's
+    std::string paged_kernel = {};      // likewise
 
     void kernelize(const ModelKernelizeOptions& more);
     void set_attention(const std::string& implementation, bool allow_all_kernels, bool use_fallback,

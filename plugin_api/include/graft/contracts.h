@@ -9,11 +9,13 @@
 #include "contracts/gelu.h"
 #include "contracts/gelu_and_mul.h"
 #include "contracts/linear.h"
+#include "contracts/paged_attention.h"
 #include "contracts/rms_norm.h"
 #include "contracts/rotary_pos_emb.h"
 #include "contracts/silu.h"
 #include "contracts/silu_and_mul.h"
 #include "contracts/swiglu_mlp.h"
+#include "contracts/varlen_attention.h"
 
 static const graft_contract* const graft_standard_contracts[] = {
     &graft_contract_rms_norm_1,
@@ -27,6 +29,8 @@ static const graft_contract* const graft_standard_contracts[] = {
     &graft_contract_gelu_and_mul_1,
     &graft_contract_rotary_pos_emb_1,
     &graft_contract_attention_1,
+    &graft_contract_varlen_attention_1,
+    &graft_contract_paged_attention_1,
     &graft_contract_for_causal_lm_loss_1,
 };
 
