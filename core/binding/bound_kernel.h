@@ -64,6 +64,9 @@ class BoundKernel {
   void prepare();
   bool weights_changed() const;
   bool gradient_needed(std::initializer_list<TensorArg> inputs) const;
+  Outcome call_itself(std::initializer_list<TensorArg> inputs, at::Tensor* outputs, size_t output_count) const;
+  /// A call that is more than one of the entry: of the contract's operator, or of a fusion.
+  Outcome call_specially(std::initializer_list<TensorArg> inputs, at::Tensor* outputs, size_t output_count) const;
   /// The call as a call of the contract's operator.
   Outcome call_through_operator(std::initializer_list<TensorArg> inputs, at::Tensor* outputs, size_t output_count) const;
   /// The call without its autograd; `saved` may be null if the plan has none.
@@ -83,6 +86,7 @@ class BoundKernel {
   decltype(graft_entry::forward) forward_ = nullptr;  // the entry's: one load on the way of a call instead of three
   CpuCall cpu_call_ = {};              // without its workspace
   bool through_operator_ = false;      // calls are calls of the contract's operator, which has instances of its own
+  bool special_ = false;               // through_operator_, or of a fusion: one question on the way of a call
   bool inout_ = false;                 // the contract has an argument that is written in place
   mutable CallPlans plans_;
 };

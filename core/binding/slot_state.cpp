@@ -97,7 +97,7 @@ LayerFacts SlotState::facts(c10::Device device, at::ScalarType fallback_dtype) c
 }
 
 bool SlotState::trains() const {
-  const SlotBinding::Chosen chosen = chosen_.load(std::memory_order_relaxed);
+  const auto chosen = SlotBinding::Chosen(chosen_.load(std::memory_order_relaxed) & ~kPasses);
   if (chosen == SlotBinding::Chosen::by_module) return owner_->is_training();
   return chosen == SlotBinding::Chosen::training;
 }
@@ -107,8 +107,13 @@ void SlotState::bind(SlotBinding binding) {
   module_ = std::move(binding.module);
   inference_line_ = std::move(binding.inference_line);
   training_line_ = std::move(binding.training_line);
+  inference_chain_ = std::move(binding.inference_chain);
+  training_chain_ = std::move(binding.training_chain);
+  for (const auto& chain : {inference_chain_, training_chain_}) {
+    if (chain != nullptr && std::find(chains_.begin(), chains_.end(), chain) == chains_.end()) chains_.push_back(chain);
+  }
   use_fallback_ = binding.use_fallback;
-  chosen_ = binding.chosen;
+  chosen_.store(uint8_t(binding.chosen) | (chains_.empty() ? 0 : kPasses), std::memory_order_release);
   failures_ = 0;
   counters_.reset();
   inference_.store(binding.inference.get(), std::memory_order_release);
@@ -126,7 +131,8 @@ void SlotState::refresh_active() {
   const BoundKernel* kernel = inference_ != nullptr ? inference_.load() : training_.load();
   // Without a fallback, a call has to fail where the kernel that was asked for is missing.
   const bool refuses = !use_fallback_ && (inference_line_.state == LayerState::fallback || training_line_.state == LayerState::fallback);
-  active_.store(kernel != nullptr ? static_cast<const void*>(kernel) : refuses ? this : nullptr, std::memory_order_release);
+  const bool comes_here = refuses || !chains_.empty();
+  active_.store(kernel != nullptr ? static_cast<const void*>(kernel) : comes_here ? this : nullptr, std::memory_order_release);
 }
 
 std::shared_ptr<const BoundKernel> SlotState::bound(const Kernel& kernel, const LayerFacts& facts) const {
@@ -143,11 +149,38 @@ LayerReport SlotState::report() const {
   const std::lock_guard lock(mutex_);
   LayerReport report = (training ? training_line_ : inference_line_).report(layer(), module_);
   report.counters = counters_.read();
+  if (const auto& chain = training ? training_chain_ : inference_chain_) {
+    if (const std::string why = chain->given_up(); !why.empty()) {
+      report.state = LayerState::fallback;
+      report.reason = why;
+    }
+  }
   return report;
 }
 
+bool SlotState::pass(std::initializer_list<TensorArg> inputs, at::Tensor* outputs, size_t count) {
+  if (inputs.size() != 1 || count != 1 || inputs.begin()->get() == nullptr) return false;
+  const at::Tensor& input = *inputs.begin()->get();
+  {
+    const std::lock_guard lock(mutex_);
+    if (std::none_of(chains_.begin(), chains_.end(), [&](const auto& chain) { return chain->passes(input); })) {
+      for (const auto& chain : chains_) chain->check_nothing_waits(*this);
+      return false;
+    }
+  }
+  outputs[0] = input;
+  counters_.count(BoundKernel::Outcome::done);
+  return true;
+}
+
 bool SlotState::run(std::initializer_list<TensorArg> inputs, at::Tensor* outputs, size_t count) {
-  const bool training = trains();
+  bool training;
+  if (const uint8_t chosen = chosen_.load(std::memory_order_relaxed); chosen == kByModule) {
+    training = owner_->is_training();
+  } else {
+    if ((chosen & kPasses) != 0 && pass(inputs, outputs, count)) return true;
+    training = trains();
+  }
   const BoundKernel* kernel = kernel_of(training).load(std::memory_order_acquire);
   if (kernel == nullptr && !use_fallback_) throw_missing(training);
   while (kernel != nullptr) {
@@ -185,7 +218,8 @@ const BoundKernel* SlotState::rebind(const BoundKernel* stale, bool training) {
   std::shared_ptr<const BoundKernel> fresh;
   std::string why;
   try {
-    LayerFacts now = facts(stale->facts().device, stale->facts().dtype);
+    const LayerFacts& then = stale->facts();
+    LayerFacts now = then.chain != nullptr ? then.chain->facts(then.chain, then.device, then.dtype) : facts(then.device, then.dtype);
     now.operator_kernel = stale->facts().operator_kernel;
     fresh = std::make_shared<const BoundKernel>(stale->held_kernel(), std::move(now));
   } catch (const Error& error) {
@@ -198,6 +232,7 @@ const BoundKernel* SlotState::rebind(const BoundKernel* stale, bool training) {
     line_of(mode).state = LayerState::fallback;
     line_of(mode).reason = why;
   }
+  if (fresh == nullptr && stale->facts().chain != nullptr) stale->facts().chain->give_up(why);
   // An optimizer's step changes every weight: without this, each would leave a kernel behind.
   const auto mine = std::find_if(kernels_.begin(), kernels_.end(), [&](const auto& kept) { return kept.get() == stale; });
   if (mine != kernels_.end()) {
@@ -219,6 +254,7 @@ bool SlotState::count_failure(const BoundKernel* kernel, bool training) {
     if (failures < kFailuresUntilUnbound) continue;
     line_of(mode).state = LayerState::fallback;
     kernel_of(mode).store(nullptr, std::memory_order_release);
+    if (kernel->facts().chain != nullptr) kernel->facts().chain->give_up("its kernel " + line_of(mode).reason);
   }
   refresh_active();
   return failures >= kFailuresUntilUnbound;
