@@ -42,7 +42,9 @@ TEST_P(FusedModel, GivesTheSameTokens) {
   const GenerateOptions options{.max_new_tokens = 16, .eos_token_id = never_};
   EXPECT_TRUE(model->generate(prompt_, options).equal(own->generate(prompt_, options)));
   for (const LayerReport& layer : model->kernel_report().layers) {
-    if (layer.entry == "RMSNormMLP") EXPECT_EQ(layer.counters.calls, 16u) << layer.module;
+    if (layer.entry == "RMSNormMLP") {
+      EXPECT_EQ(layer.counters.calls, 16u) << layer.module;
+    }
   }
   model->unkernelize();
   EXPECT_TRUE(model->generate(prompt_, options).equal(own->generate(prompt_, options)));
@@ -53,8 +55,11 @@ TEST_P(FusedModel, LearnsWhatTheOwnLayersLearn) {
   own->train();
   model->train();
   model->kernelize({.kernel_config = fused()});
-  for (const LayerReport& layer : model->kernel_report().layers)
-    if (layer.layer == "SwiGLUMLP") EXPECT_EQ(layer.entry, "RMSNormMLP") << layer.reason;
+  for (const LayerReport& layer : model->kernel_report().layers) {
+    if (layer.layer == "SwiGLUMLP") {
+      EXPECT_EQ(layer.entry, "RMSNormMLP") << layer.reason;
+    }
+  }
   own->forward(prompt_, {.labels = prompt_}).loss.backward();
   model->forward(prompt_, {.labels = prompt_}).loss.backward();
   for (const auto& parameter : own->named_parameters()) {
