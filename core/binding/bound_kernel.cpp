@@ -9,6 +9,7 @@
 
 #include "autograd.h"
 #include "determinism.h"
+#include "fused_chain.h"
 #include "graft/dtype.h"
 #include "graft/error.h"
 #include "graft/loaded_plugin.h"
@@ -36,6 +37,7 @@ const std::string& BoundKernel::failure() {
 BoundKernel::BoundKernel(std::shared_ptr<const Kernel> kernel, LayerFacts facts)
     : BoundKernel(std::move(kernel), std::move(facts), Unprepared()) {
   through_operator_ = !this->facts().operator_kernel.empty();
+  special_ = through_operator_ || this->facts().chain != nullptr;
   if (!through_operator_) prepare();  // an operator has instances of its own, by their weights
 }
 
@@ -114,7 +116,7 @@ void BoundKernel::prepare() {
 
 bool BoundKernel::is(const Kernel& other, const LayerFacts& now) const {
   const LayerFacts& then = facts();
-  return !unfit_ && kernel().entry == other.entry && kernel().repo == other.repo && kernel().commit == other.commit && then.device == now.device &&
+  return !unfit_ && kernel().entry == other.entry && kernel().repo == other.repo && kernel().commit == other.commit && then.plan == now.plan && then.device == now.device &&
          then.dtype == now.dtype && then.operator_kernel == now.operator_kernel &&
          std::equal(then.weights.begin(), then.weights.end(), now.weights.begin(), now.weights.end(),
                     [](const at::Tensor& a, const at::Tensor& b) { return a.is_same(b); }) &&
@@ -145,7 +147,20 @@ bool BoundKernel::gradient_needed(std::initializer_list<TensorArg> inputs) const
 
 BoundKernel::Outcome BoundKernel::call(std::initializer_list<TensorArg> inputs, at::Tensor* outputs,
                                        size_t output_count) const {
-  if (through_operator_) [[unlikely]] return call_through_operator(inputs, outputs, output_count);
+  if (special_) [[unlikely]] return call_specially(inputs, outputs, output_count);
+  return call_itself(inputs, outputs, output_count);
+}
+
+BoundKernel::Outcome BoundKernel::call_specially(std::initializer_list<TensorArg> inputs, at::Tensor* outputs,
+                                                 size_t output_count) const {
+  const Outcome outcome = through_operator_ ? call_through_operator(inputs, outputs, output_count)
+                                            : call_itself(inputs, outputs, output_count);
+  if (outcome == Outcome::done && facts().chain != nullptr && output_count > 0) facts().chain->made(outputs[0]);
+  return outcome;
+}
+
+inline BoundKernel::Outcome BoundKernel::call_itself(std::initializer_list<TensorArg> inputs, at::Tensor* outputs,
+                                                     size_t output_count) const {
   if (weights_changed()) return Outcome::stale;
   if (unfit_) [[unlikely]] return Outcome::unfit;
   const bool for_backward = gradient_needed(inputs);

@@ -74,6 +74,9 @@ class BoundKernel {
   void prepare();
   bool weights_changed() const;
   bool gradient_needed(std::initializer_list<TensorArg> inputs) const;
+  Outcome call_itself(std::initializer_list<TensorArg> inputs, at::Tensor* outputs, size_t output_count) const;
+  /// A call that is more than one of the entry: of the contract's operator, or of a fusion.
+  Outcome call_specially(std::initializer_list<TensorArg> inputs, at::Tensor* outputs, size_t output_count) const;
   /// The call as a call of the contract's operator.
   Outcome call_through_operator(std::initializer_list<TensorArg> inputs, at::Tensor* outputs, size_t output_count) const;
   /// The call without its autograd; `saved` may be null if the plan has none.
@@ -95,6 +98,7 @@ class BoundKernel {
   bool through_operator_ = false;      // calls are calls of the contract's operator, which has instances of its own
   bool unfit_ = false;
   bool deterministic_ = false;         // as its entry says
+  bool special_ = false;               // through_operator_, or of a fusion: one question on the way of a call
   bool inout_ = false;                 // the contract has an argument that is written in place
   mutable CallPlans plans_;
 };

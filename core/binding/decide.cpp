@@ -118,15 +118,31 @@ Decider::Decider(const torch::nn::Module& module, const KernelizeOptions& option
 }
 
 Decision Decider::decide(const Layer& layer, Mode mode, const Decision* other) {
-  Decision decision{.line = mapping_of(layer.slot->layer(), mode)};
+  if (blocks_.empty()) return decide_layer(layer, mode, other);
+  const Fused& with_others = fused(mode);
+  if (const auto found = with_others.decisions.find(layer.slot.get()); found != with_others.decisions.end()) return found->second;
+  Decision decision = decide_layer(layer, mode, other);
+  if (const auto found = with_others.left_out.find(layer.slot.get()); found != with_others.left_out.end())
+    decision.line.reason += (decision.line.reason.empty() ? "" : "; ") + found->second;
+  return decision;
+}
+
+Decision Decider::decide_layer(const Layer& layer, Mode mode, const Decision* other) {
+  const LayerLine& line = mapping_of(layer.slot->layer(), mode);
+  if (line.mapped == nullptr) return {.line = line};
+  return decide_kernel(line, layer, mode, other, [&] { return layer.slot->facts(device_, dtype_); });
+}
+
+Decision Decider::decide_kernel(const LayerLine& asked, const Layer& layer, Mode mode, const Decision* other,
+                                const std::function<LayerFacts()>& own_facts) {
+  Decision decision{.line = asked};
   LayerLine& line = decision.line;
-  if (line.mapped == nullptr) return decision;
   try {
     if (line.mapped->error) throw *line.mapped->error;
     const std::shared_ptr<const Kernel>& found = line.mapped->kernel;
     const bool same = other != nullptr && other->kernel != nullptr && other->line.mapped == line.mapped;
-    LayerFacts facts = same ? other->kernel->facts() : layer.slot->facts(device_, dtype_);
-    if (const auto& error = objection(*line.mapped, mode, layer.slot->plan().contract(), facts)) throw *error;
+    LayerFacts facts = same ? other->kernel->facts() : own_facts();
+    if (const auto& error = objection(*line.mapped, mode, facts.plan->contract(), facts)) throw *error;
     if (has(mode, Mode::TorchCompile)) {
       operator_for(facts.plan->contract().name);
       facts.operator_kernel = operator_kernel(*found);
@@ -151,14 +167,18 @@ const LayerLine& Decider::mapping_of(const std::string& layer, Mode mode) {
   if (!mapping_off_.empty()) return line = {LayerState::disabled, nullptr, mapping_off_};
   const LayerMapping* mapping = config_.find(layer);
   if (mapping == nullptr) return line = {LayerState::own, nullptr, "not mapped"};
+  return line = line_of(*mapping, mode);
+}
+
+LayerLine Decider::line_of(const LayerMapping& mapping, Mode mode) {
   const std::string device = mapping_name(device_);
-  const std::string* reference = mapping->find(device, capability_, mode);
+  const std::string* reference = mapping.find(device, capability_, mode);
   if (reference == nullptr) {
-    const bool other_mode = mapping->find(device, capability_, Mode::Inference) || mapping->find(device, capability_, Mode::Training);
-    return line = {LayerState::own, nullptr, "not mapped for " + device + (other_mode ? " in " + name(mode) : "")};
+    const bool other_mode = mapping.find(device, capability_, Mode::Inference) || mapping.find(device, capability_, Mode::Training);
+    return {LayerState::own, nullptr, "not mapped for " + device + (other_mode ? " in " + name(mode) : "")};
   }
-  if (reference->empty()) return line = {LayerState::disabled, nullptr, "mapped to \"\""};
-  return line = {LayerState::own, mapped(*reference), ""};
+  if (reference->empty()) return {LayerState::disabled, nullptr, "mapped to \"\""};
+  return {LayerState::own, mapped(*reference), ""};
 }
 
 std::shared_ptr<const MappedKernel> Decider::mapped(const std::string& reference) {

@@ -2,29 +2,28 @@
 // tells it.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
 #include <string>
 #include <tuple>
 #include <utility>
+#include <vector>
 
 #include "graft/error.h"
 #include "graft/kernelize.h"
-#include "slot_state.h"
+#include "fused_blocks.h"
+#include "layer_slot.h"
 
 namespace graft {
-
-struct Layer {
-  std::string path;  // of the module: "model.layers.0.mlp"
-  std::shared_ptr<SlotState> slot;
-};
 
 /// What is to become of a layer: the same whether it is then bound or only told.
 struct Decision {
   LayerLine line;
   std::shared_ptr<const BoundKernel> kernel = nullptr;  // null: the layer's own forward, or nobody wanted it made
   std::optional<Error> refused = {};                    // set for a fallback
+  std::shared_ptr<FusedChain> chain = nullptr;          // not null: another layer's kernel does this one's work
 };
 
 /// Decides for one layer after the other; what it was made from must outlive it. Not thread-safe.
@@ -35,16 +34,35 @@ class Decider {
   /// Throws Error(invalid_argument) for options that contradict each other.
   Decider(const torch::nn::Module& module, const KernelizeOptions& options, Make make);
 
+  /// Before any decision for these layers, all of the module's: finds the blocks that the config's fusions take together.
+  void find_fusions(const torch::nn::Module& module, const std::vector<Layer>& layers);
+  /// Of fusions, as far as it was decided for them.
+  const std::vector<std::string>& warnings() const { return warnings_; }
+
   /// `other`: what was decided for the layer in another mode, whose kernel serves this one too if it is the same.
   Decision decide(const Layer& layer, Mode mode, const Decision* other = nullptr);
 
  private:
+  Decision decide_layer(const Layer& layer, Mode mode, const Decision* other);
+  /// Whether the kernel that `line` asks for comes to be bound; facts() are the layer's, or those of several as one.
+  Decision decide_kernel(const LayerLine& line, const Layer& layer, Mode mode, const Decision* other,
+                         const std::function<LayerFacts()>& facts);
   const LayerLine& mapping_of(const std::string& layer, Mode mode);
+  LayerLine line_of(const LayerMapping& mapping, Mode mode);
   std::shared_ptr<const MappedKernel> mapped(const std::string& reference);
   std::shared_ptr<const BoundKernel> bind(const Layer& layer, const std::shared_ptr<const Kernel>& found, LayerFacts facts);
   const std::optional<Error>& objection(const MappedKernel& found, Mode mode, const graft_contract& contract, const LayerFacts& facts);
 
   const KernelizeOptions& options_;
+  /// What fusions make of a mode's layers, each of which is then not decided by itself.
+  struct Fused {
+    std::map<const SlotState*, Decision> decisions;
+    std::map<const SlotState*, std::string> left_out;  // members of a block that stays as it is, and why
+  };
+  const Fused& fused(Mode mode);
+  void decide_block(const FusedBlock& block, const LayerLine& line, Mode mode, Fused& fused);
+  void leave_covering_layers(const FusedBlock& block, Mode mode, Fused& fused);
+
   KernelConfig config_;
   Make make_;
   c10::Device device_ = c10::kCPU;
@@ -53,6 +71,11 @@ class Decider {
   std::string mapping_off_;   // not empty: why no layer is mapped
   std::shared_ptr<const Policy> policy_;  // null: this machine's
   bool self_check_ = true;
+  std::vector<Layer> layers_;       // of a module with fusions
+  std::vector<FusedBlock> blocks_;  // which point into config_
+  std::map<Mode, Fused> fused_;
+  std::map<std::pair<const SlotState*, const MappedKernel*>, Decision> fused_kernels_;  // of first members, decided in another mode
+  std::vector<std::string> warnings_;
   // What holds for all layers of a name, a reference, a kind, is found once.
   std::map<std::pair<std::string, Mode>, LayerLine> mappings_;
   std::map<std::string, std::shared_ptr<const MappedKernel>> mapped_;

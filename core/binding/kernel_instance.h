@@ -12,6 +12,8 @@
 
 namespace graft {
 
+class FusedChain;
+
 /// What a layer tells the kernel beside its inputs.
 struct LayerFacts {
   const ContractPlan* plan = nullptr;
@@ -22,6 +24,9 @@ struct LayerFacts {
   at::ScalarType dtype = at::kFloat;
   /// Not empty: calls go through the contract's operator in torch's dispatcher, which gets this as its `kernel_ref`.
   std::string operator_kernel = {};
+  /// Not null: the kernel does the work of several layers, and the attributes' strings are among `texts`.
+  std::shared_ptr<FusedChain> chain = nullptr;
+  std::shared_ptr<const std::vector<std::unique_ptr<std::string>>> texts = nullptr;
 };
 
 /// Shared by a BoundKernel and the autograd nodes of its calls, which may outlive it, its slot and its

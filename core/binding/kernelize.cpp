@@ -59,12 +59,14 @@ void mark_covered(const std::vector<Layer>& layers, BindReport& report) {
 }
 
 /// The report of layers' lines; warns of mapped names that no layer has.
-BindReport gather(const std::vector<Layer>& layers, std::vector<LayerReport> lines, const KernelizeOptions& options) {
+BindReport gather(const std::vector<Layer>& layers, std::vector<LayerReport> lines, const KernelizeOptions& options,
+                  const std::vector<std::string>& warnings = {}) {
   BindReport report;
   report.layers = std::move(lines);
   for (size_t i = 0; i < layers.size(); ++i) report.layers[i].module = layers[i].path;
   mark_covered(layers, report);
   if (options.kernel_config) report.warnings = unknown_layers(*options.kernel_config, layers);
+  if (options.kernel_config) report.warnings.insert(report.warnings.end(), warnings.begin(), warnings.end());
   return report;
 }
 
@@ -111,6 +113,7 @@ BindReport kernelize(torch::nn::Module& module, const KernelizeOptions& options)
   const auto start = Clock::now();
   Decider decider(module, options, Decider::Make::kernels);
   const std::vector<Layer> layers = layers_of(module);
+  decider.find_fusions(module, layers);
   for (const Layer& layer : layers) {
     const auto layer_start = Clock::now();
     Decisions decisions = decide_modes(decider, layer, options.mode);
@@ -118,6 +121,8 @@ BindReport kernelize(torch::nn::Module& module, const KernelizeOptions& options)
     layer.slot->bind({.module = layer.path,
                       .inference = std::move(decisions.inference.kernel),
                       .training = std::move(decisions.training.kernel),
+                      .inference_chain = std::move(decisions.inference.chain),
+                      .training_chain = std::move(decisions.training.chain),
                       .inference_line = std::move(decisions.inference.line),
                       .training_line = std::move(decisions.training.line),
                       .chosen = decisions.chosen,
@@ -125,7 +130,7 @@ BindReport kernelize(torch::nn::Module& module, const KernelizeOptions& options)
     if (event_sink::is_heard()) event_sink::tell(layer.slot->report(), seconds_since(layer_start));
     if (refused && !options.use_fallback) throw *refused;
   }
-  BindReport report = gather(layers, lines_in_force(layers), options);
+  BindReport report = gather(layers, lines_in_force(layers), options, decider.warnings());
   report.seconds = seconds_since(start);
   return report;
 }
@@ -134,6 +139,7 @@ BindReport plan_kernels(const torch::nn::Module& module, const KernelizeOptions&
   const auto start = Clock::now();
   Decider decider(module, options, Decider::Make::report_alone);
   const std::vector<Layer> layers = layers_of(module);
+  decider.find_fusions(module, layers);
   std::vector<LayerReport> lines;
   for (const Layer& layer : layers) {
     const Mode now = module.is_training() ? Mode::Training : Mode::Inference;
@@ -141,7 +147,7 @@ BindReport plan_kernels(const torch::nn::Module& module, const KernelizeOptions&
     lines.push_back(decision.line.report(layer.slot->layer(), layer.path));
     if (decision.refused && !options.use_fallback) throw *decision.refused;
   }
-  BindReport report = gather(layers, std::move(lines), options);
+  BindReport report = gather(layers, std::move(lines), options, decider.warnings());
   report.seconds = seconds_since(start);
   return report;
 }

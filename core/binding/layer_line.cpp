@@ -3,7 +3,7 @@
 namespace graft {
 
 LayerReport LayerLine::report(const std::string& layer, const std::string& module) const {
-  LayerReport report{.layer = layer, .module = module, .state = state, .reason = reason};
+  LayerReport report{.layer = layer, .module = module, .state = state, .covered_by = covered_by, .reason = reason};
   if (mapped == nullptr) return report;
   report.reference = mapped->reference;
   if (mapped->kernel == nullptr) return report;

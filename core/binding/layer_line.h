@@ -22,6 +22,7 @@ struct LayerLine {
   LayerState state = LayerState::own;
   std::shared_ptr<const MappedKernel> mapped = nullptr;  // null: no kernel was asked for
   std::string reason = {};
+  std::string covered_by = {};  // for a further member of a fusion: where its kernel stands
 
   LayerReport report(const std::string& layer, const std::string& module) const;
 };

@@ -98,7 +98,7 @@ LayerFacts SlotState::facts(c10::Device device, at::ScalarType fallback_dtype) c
 }
 
 bool SlotState::trains() const {
-  const SlotBinding::Chosen chosen = chosen_.load(std::memory_order_relaxed);
+  const auto chosen = SlotBinding::Chosen(chosen_.load(std::memory_order_relaxed) & ~kPasses);
   if (chosen == SlotBinding::Chosen::by_module) return owner_->is_training();
   return chosen == SlotBinding::Chosen::training;
 }
@@ -108,8 +108,13 @@ void SlotState::bind(SlotBinding binding) {
   module_ = std::move(binding.module);
   inference_line_ = std::move(binding.inference_line);
   training_line_ = std::move(binding.training_line);
+  inference_chain_ = std::move(binding.inference_chain);
+  training_chain_ = std::move(binding.training_chain);
+  for (const auto& chain : {inference_chain_, training_chain_}) {
+    if (chain != nullptr && std::find(chains_.begin(), chains_.end(), chain) == chains_.end()) chains_.push_back(chain);
+  }
   use_fallback_ = binding.use_fallback;
-  chosen_ = binding.chosen;
+  chosen_.store(uint8_t(binding.chosen) | (chains_.empty() ? 0 : kPasses), std::memory_order_release);
   failures_ = 0;
   held_back_ = false;
   counters_.reset();
@@ -128,7 +133,8 @@ void SlotState::refresh_active() {
   const BoundKernel* kernel = inference_ != nullptr ? inference_.load() : training_.load();
   // Without a fallback, a call has to fail where the kernel that was asked for is missing.
   const bool refuses = !use_fallback_ && (inference_line_.state == LayerState::fallback || training_line_.state == LayerState::fallback);
-  active_.store(kernel != nullptr ? static_cast<const void*>(kernel) : refuses ? this : nullptr, std::memory_order_release);
+  const bool comes_here = refuses || !chains_.empty();
+  active_.store(kernel != nullptr ? static_cast<const void*>(kernel) : comes_here ? this : nullptr, std::memory_order_release);
 }
 
 std::shared_ptr<const BoundKernel> SlotState::bound(const Kernel& kernel, const LayerFacts& facts) const {
@@ -151,6 +157,12 @@ LayerReport SlotState::report() const {
     report.state = LayerState::fallback;
     report.reason = why.why() + " (" + why.mend() + ")";
   }
+  if (const auto& chain = training ? training_chain_ : inference_chain_) {
+    if (const std::string why = chain->given_up(); !why.empty()) {
+      report.state = LayerState::fallback;
+      report.reason = why;
+    }
+  }
   return report;
 }
 
@@ -162,8 +174,29 @@ bool SlotState::may_run(const BoundKernel& kernel) {
   return !held_back;
 }
 
+bool SlotState::pass(std::initializer_list<TensorArg> inputs, at::Tensor* outputs, size_t count) {
+  if (inputs.size() != 1 || count != 1 || inputs.begin()->get() == nullptr) return false;
+  const at::Tensor& input = *inputs.begin()->get();
+  {
+    const std::lock_guard lock(mutex_);
+    if (std::none_of(chains_.begin(), chains_.end(), [&](const auto& chain) { return chain->passes(input); })) {
+      for (const auto& chain : chains_) chain->check_nothing_waits(*this);
+      return false;
+    }
+  }
+  outputs[0] = input;
+  counters_.count(BoundKernel::Outcome::done);
+  return true;
+}
+
 bool SlotState::run(std::initializer_list<TensorArg> inputs, at::Tensor* outputs, size_t count) {
-  const bool training = trains();
+  bool training;
+  if (const uint8_t chosen = chosen_.load(std::memory_order_relaxed); chosen == kByModule) {
+    training = owner_->is_training();
+  } else {
+    if ((chosen & kPasses) != 0 && pass(inputs, outputs, count)) return true;
+    training = trains();
+  }
   const BoundKernel* kernel = kernel_of(training).load(std::memory_order_acquire);
   if (kernel == nullptr && !use_fallback_) throw_missing(training);
   if (kernel != nullptr && !kernel->deterministic() && !may_run(*kernel)) return false;
@@ -204,8 +237,9 @@ void SlotState::throw_missing(bool training) const {
 std::shared_ptr<const BoundKernel> SlotState::made_again(const BoundKernel& stale, std::string& why) const {
   std::optional<LayerFacts> now;
   try {
-    now = facts(stale.facts().device, stale.facts().dtype);
-    now->operator_kernel = stale.facts().operator_kernel;
+    const LayerFacts& then = stale.facts();
+    now = then.chain != nullptr ? then.chain->facts(then.chain, then.device, then.dtype) : facts(then.device, then.dtype);
+    now->operator_kernel = then.operator_kernel;
     return std::make_shared<const BoundKernel>(stale.held_kernel(), *now);
   } catch (const Error& error) {
     why = std::string("a weight changed, and then: ") + error.why();
@@ -229,6 +263,7 @@ const BoundKernel* SlotState::rebind(const BoundKernel* stale, bool training, bo
     if (why.empty() && line.state != state) line.reason = remark(stale->kernel());  // it was unfit for a while
     line.state = state;
   }
+  if (fresh == nullptr && stale->facts().chain != nullptr) stale->facts().chain->give_up(why);
   // An optimizer's step changes every weight: without this, each would leave a kernel behind.
   const auto mine = std::find_if(kernels_.begin(), kernels_.end(), [&](const auto& kept) { return kept.get() == stale; });
   if (mine != kernels_.end()) {
@@ -250,6 +285,7 @@ bool SlotState::count_failure(const BoundKernel* kernel, bool training) {
     if (failures < kFailuresUntilUnbound) continue;
     line_of(mode).state = LayerState::fallback;
     kernel_of(mode).store(nullptr, std::memory_order_release);
+    if (kernel->facts().chain != nullptr) kernel->facts().chain->give_up("its kernel " + line_of(mode).reason);
   }
   refresh_active();
   return failures >= kFailuresUntilUnbound;

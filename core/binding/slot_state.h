@@ -9,6 +9,7 @@
 
 #include "bound_kernel.h"
 #include "call_watch.h"
+#include "fused_chain.h"
 #include "graft/kernel_slot.h"
 #include "graft/mode.h"
 #include "layer_line.h"
@@ -17,10 +18,12 @@ namespace graft {
 
 /// What a slot runs: a kernel for inference and one for training, either of which may be missing; often they are one.
 struct SlotBinding {
-  enum class Chosen { by_module, inference, training };  // by_module: is_training() decides, at each call
+  enum class Chosen : uint8_t { by_module, inference, training };  // by_module: is_training() decides, at each call
 
   std::string module = {};  // its path: "model.layers.0.mlp"
   std::shared_ptr<const BoundKernel> inference = nullptr, training = nullptr;
+  /// Set for a further member of a fusion, which has no kernel of its own then.
+  std::shared_ptr<FusedChain> inference_chain = nullptr, training_chain = nullptr;
   LayerLine inference_line = {}, training_line = {};
   Chosen chosen = Chosen::by_module;
   bool use_fallback = true;  // false: a call that cannot run its kernel is an Error, a missing kernel that was asked for too
@@ -59,6 +62,8 @@ class SlotState {
   /// Whether a kernel that is not deterministic may run now; tells the layer's line where that has changed. Throws if it may
   /// not, and nothing may take its place.
   bool may_run(const BoundKernel& kernel);
+  /// Whether the layer is a further member of a fusion whose kernel made this input, which is then the output as well.
+  bool pass(std::initializer_list<TensorArg> inputs, at::Tensor* outputs, size_t count);
   std::atomic<const BoundKernel*>& kernel_of(bool training) { return training ? training_ : inference_; }
   LayerLine& line_of(bool training) { return training ? training_line_ : inference_line_; }
   void keep(std::shared_ptr<const BoundKernel> kernel);
@@ -79,7 +84,8 @@ class SlotState {
 
   std::atomic<const void*> active_{nullptr};
   std::atomic<const BoundKernel*> inference_{nullptr}, training_{nullptr};
-  std::atomic<SlotBinding::Chosen> chosen_{SlotBinding::Chosen::by_module};
+  static constexpr uint8_t kByModule = uint8_t(SlotBinding::Chosen::by_module), kPasses = 4;
+  std::atomic<uint8_t> chosen_{kByModule};  // a SlotBinding::Chosen, and kPasses if the layer was ever a further member of a fusion
   std::atomic<bool> use_fallback_{true};
   std::atomic<int> failures_{0};
   std::atomic<bool> held_back_{false};  // the last call's kernel, since deterministic algorithms are asked for
@@ -87,6 +93,9 @@ class SlotState {
   alignas(64) mutable std::mutex mutex_;  // guards what follows; never held during a call of the kernel
   std::string module_;
   LayerLine inference_line_, training_line_;
+  std::shared_ptr<FusedChain> inference_chain_, training_chain_;
+  /// Those, and those of earlier bindings: another thread may still be between two members.
+  std::vector<std::shared_ptr<FusedChain>> chains_;
   /// Those in force, and those that bind() replaced: another thread may still be in a call of one, and calls are not counted.
   std::vector<std::shared_ptr<const BoundKernel>> kernels_;
   /// What rebind() replaced, until the next time: then weights have changed again, and while they change nobody is in a call.

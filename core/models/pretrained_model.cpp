@@ -2,6 +2,7 @@
 
 #include <ATen/ops/arange.h>
 
+#include <algorithm>
 #include <set>
 
 #include "decoder.h"
@@ -157,6 +158,11 @@ KernelConfig PreTrainedModel::default_config() const {
   const KernelConfig active = active_kernel_mapping();
   for (const auto& [layer, mapping] : active.layers()) {
     if (kernel_layers_.contains(layer)) config.add({layer, mapping}, {.use_local_kernel = true});
+  }
+  for (const KernelConfig::Pair& fusion : active.fusions()) {
+    const std::vector<FusionMember>& members = fusion.first.members();
+    if (std::all_of(members.begin(), members.end(), [&](const FusionMember& member) { return names.contains(member.layer); }))
+      config.add(fusion, {.use_local_kernel = true});
   }
   return config;
 }

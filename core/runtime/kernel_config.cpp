@@ -1,19 +1,27 @@
 #include "graft/kernel_config.h"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "graft/error.h"
 #include "graft/kernel_ref.h"
 
 namespace graft {
+namespace {
+
+auto find_fusion(auto& fusions, const LayerKey& key) {
+  return std::find_if(fusions.begin(), fusions.end(), [&](const KernelConfig::Pair& each) { return each.first == key; });
+}
+
+}  // namespace
 
 KernelConfig::KernelConfig(std::initializer_list<Pair> layers, KernelConfigOptions options) {
   for (const Pair& layer : layers) add(layer, options);
 }
 
 void KernelConfig::add(Pair layer, const KernelConfigOptions& options) {
-  const std::string what = "kernel mapping of '" + layer.first + "'";
-  if (layer.first.empty()) throw Error(ErrorCode::invalid_argument, "kernel mapping", "a layer's name is empty");
+  const std::string what = "kernel mapping of '" + layer.first.str() + "'";
+  if (layer.first.str().empty()) throw Error(ErrorCode::invalid_argument, "kernel mapping", "a layer's name is empty");
   for (const LayerMapping::Line& line : layer.second.lines()) {
     if (line.reference.empty()) continue;
     if (KernelRef::parse(line.reference).is_local() && !options.use_local_kernel) {
@@ -21,7 +29,10 @@ void KernelConfig::add(Pair layer, const KernelConfigOptions& options) {
                   "give KernelConfig {.use_local_kernel = true}");
     }
   }
-  if (!layers_.insert(std::move(layer)).second) {
+  if (layer.first.is_fusion()) {
+    if (find_fusion(fusions_, layer.first) != fusions_.end()) throw Error(ErrorCode::invalid_argument, what, "the fusion is named twice");
+    fusions_.push_back(std::move(layer));
+  } else if (!layers_.emplace(layer.first.layer(), std::move(layer.second)).second) {
     throw Error(ErrorCode::invalid_argument, what, "the layer is named twice");
   }
 }
@@ -39,6 +50,14 @@ KernelConfig KernelConfig::with(const KernelConfig& other) const {
       merged.layers_.emplace(layer, mapping);
     } else {
       mine->second = mine->second.with(mapping);
+    }
+  }
+  for (const Pair& fusion : other.fusions_) {
+    const auto mine = find_fusion(merged.fusions_, fusion.first);
+    if (mine == merged.fusions_.end()) {
+      merged.fusions_.push_back(fusion);
+    } else {
+      mine->second = mine->second.with(fusion.second);
     }
   }
   return merged;
@@ -61,15 +80,17 @@ const KernelConfig& KernelConfig::defaults() {
 
 std::string KernelConfig::json() const {
   nlohmann::ordered_json object = nlohmann::ordered_json::object();
-  for (const auto& [layer, mapping] : layers_) {
-    nlohmann::ordered_json& list = object[layer] = nlohmann::ordered_json::array();
+  const auto put = [&](const std::string& key, const LayerMapping& mapping) {
+    nlohmann::ordered_json& list = object[key] = nlohmann::ordered_json::array();
     for (const LayerMapping::Line& line : mapping.lines()) {
       list.push_back({{"device", line.device.kind.empty() ? "*" : line.device.kind}});
       if (line.device.capability) list.back()["capability"] = {line.device.capability->min, line.device.capability->max};
       list.back()["mode"] = name(line.mode);
       list.back()["kernel"] = line.reference;
     }
-  }
+  };
+  for (const auto& [layer, mapping] : layers_) put(layer, mapping);
+  for (const auto& [fusion, mapping] : fusions_) put(fusion.str(), mapping);
   return object.dump(2);
 }
 

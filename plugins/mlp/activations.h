@@ -14,7 +14,7 @@ namespace graft {
 // Elements for one task: some microseconds of exp, well above what waking a thread costs.
 inline constexpr int64_t kElementsPerTask = 8192;
 
-inline int64_t rows_per_task(int64_t width) {
+inline int64_t activation_rows_per_task(int64_t width) {
   return std::max<int64_t>(1, kElementsPerTask / std::max<int64_t>(1, width));
 }
 
@@ -41,7 +41,7 @@ struct SiLU {
       const Rows<T> to(grad_inputs.tensor(0));
       const std::optional<Rows<const T>> grad = incoming<T>(grad_outputs, 0);
       if (!grad) return clear<T>(to);
-      call.parallel_for(x.count(), rows_per_task(x.width()), [&](int64_t begin, int64_t end, uint32_t) {
+      call.parallel_for(x.count(), activation_rows_per_task(x.width()), [&](int64_t begin, int64_t end, uint32_t) {
         for (int64_t row = begin; row < end; ++row) {
           const T *values = x[row], *from = (*grad)[row];
           T* target = to[row];
@@ -63,7 +63,7 @@ struct SiluAndMul {
       const Rows<T> rows(x);
       T* to = out.data<T>();
       const int64_t width = rows.width() / 2;
-      call.parallel_for(rows.count(), rows_per_task(width), [&](int64_t begin, int64_t end, uint32_t) {
+      call.parallel_for(rows.count(), activation_rows_per_task(width), [&](int64_t begin, int64_t end, uint32_t) {
         for (int64_t row = begin; row < end; ++row) {
           const T *gate = rows[row], *up = gate + width;
           simd::for_lanes(width, [&](int64_t i, auto n) {
@@ -83,7 +83,7 @@ struct SiluAndMul {
       const std::optional<Rows<const T>> grad = incoming<T>(grad_outputs, 0);
       if (!grad) return clear<T>(to);
       const int64_t width = x.width() / 2;
-      call.parallel_for(x.count(), rows_per_task(width), [&](int64_t begin, int64_t end, uint32_t) {
+      call.parallel_for(x.count(), activation_rows_per_task(width), [&](int64_t begin, int64_t end, uint32_t) {
         for (int64_t row = begin; row < end; ++row) {
           const T *gate = x[row], *up = gate + width, *from = (*grad)[row];
           T *grad_gate = to[row], *grad_up = grad_gate + width;

@@ -18,13 +18,6 @@ namespace {
 using namespace plugin;
 using namespace simd;
 
-template <class T>
-void scale(const T* x, Real<T> rstd, const T* weight, T* out, int64_t width) {
-  const VecOf<T> factor = broadcast(rstd);
-  for_lanes(width,
-            [&](int64_t i, auto n) { store(out + i, load(x + i, n) * factor * load(weight + i, n), n); });
-}
-
 struct RMSNorm {
   double eps;
 
@@ -41,7 +34,7 @@ struct RMSNorm {
         for (int64_t row = begin; row < end; ++row) {
           const T* values = in[row];
           const Real<T> r = row_rstd(values, width, eps);
-          scale(values, r, gain, to + row * width, width);
+          scale_row(values, r, gain, to + row * width, width);
           if (saved != nullptr) saved[row] = float(r);
         }
       });
@@ -90,7 +83,7 @@ struct AddRMSNorm {
             return load(added + i, n);  // the norm sees the sum as rounded to T
           });
           const Real<T> r = reciprocal_root(squares, width, eps);
-          scale(added, r, gain, to + row * width, width);
+          scale_row(added, r, gain, to + row * width, width);
           if (saved != nullptr) saved[row] = float(r);
         }
       });

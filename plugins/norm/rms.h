@@ -1,4 +1,4 @@
-// The root mean square of a row.
+// The root mean square of a row, and the row scaled by it.
 #pragma once
 
 #include <algorithm>
@@ -43,6 +43,13 @@ template <class T, class R = simd::Real<T>>
 R row_rstd(const T* x, int64_t width, double eps) {
   const R squares = sum_of_squares<R>(width, [&](int64_t i, auto n) { return simd::load(x + i, n); });
   return reciprocal_root(squares, width, eps);
+}
+
+template <class T>
+void scale_row(const T* x, simd::Real<T> rstd, const T* weight, T* out, int64_t width) {
+  using namespace simd;
+  const VecOf<T> factor = broadcast(rstd);
+  for_lanes(width, [&](int64_t i, auto n) { store(out + i, load(x + i, n) * factor * load(weight + i, n), n); });
 }
 
 }  // namespace graft

@@ -90,6 +90,9 @@ TEST(Operators, HaveTheirContractsInputsAttributesAndOutputs) {
             "sliding_window=0, float softcap=0., str kernel_ref) -> Tensor");
   EXPECT_EQ(schema_of("GELU_1"),
             "graft::GELU_1(Tensor x, *, str approximate=\"none\", str kernel_ref) -> Tensor");
+  EXPECT_EQ(schema_of("RMSNormMLP_1"),
+            "graft::RMSNormMLP_1(Tensor x, Tensor m0_weight, Tensor m1_gate, Tensor m1_up, Tensor m1_down, *, float m0_eps, "
+            "str kernel_ref) -> Tensor");
   EXPECT_EQ(
       schema_of("rotary_pos_emb_1_backward"),
       "graft::rotary_pos_emb_1_backward(Tensor? grad_q_out, Tensor? grad_k_out, SymInt[] q_sizes, SymInt[] "
@@ -101,7 +104,7 @@ TEST(Operators, EveryStandardContractHasOne) {
   for (const char* contract :
        {"RMSNorm/1", "AddRMSNorm/1", "Linear/1", "SwiGLUMLP/1", "GeGLUMLP/1", "SiLU/1", "SiluAndMul/1",
         "GELU/1", "GeluAndMul/1", "rotary_pos_emb/1", "attention/1", "varlen_attention/1", "paged_attention/1",
-        "ForCausalLMLoss/1"}) {
+        "ForCausalLMLoss/1", "RMSNormMLP/1"}) {
     EXPECT_NO_THROW(schema_of(operator_for(contract).substr(7))) << contract;
   }
 }

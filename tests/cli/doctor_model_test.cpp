@@ -97,6 +97,17 @@ TEST_F(DoctorModel, ANameThatReachesNoLayerFailsIfStrict) {
   EXPECT_TRUE(says(strict, "--strict: 1 mapped name is none of the model's")) << strict.out;
 }
 
+TEST_F(DoctorModel, TellsWhichLayersAreFused) {
+  const std::string layers = "--map 'RMSNorm@model.layers.*.post_attention_layernorm+SwiGLUMLP@model.layers.*.";
+  const Result report = doctor(layers + "mlp=graft-kernels/mlp:RMSNormMLP' --strict");
+  EXPECT_EQ(report.exit, 0) << report.out;
+  EXPECT_TRUE(says(report, "its work is done by model.layers.*.post_attention_layernorm (RMSNorm)")) << report.out;
+  const Result nowhere = doctor(layers + "mpl=graft-kernels/mlp:RMSNormMLP' --strict");
+  EXPECT_EQ(nowhere.exit, 1);
+  EXPECT_TRUE(says(nowhere, "there is no module model.layers.*.mpl")) << nowhere.out;
+  EXPECT_EQ(doctor("--map 'RMSNorm@model.layers.*.mlp=graft-kernels/mlp:RMSNormMLP'").exit, 2);
+}
+
 TEST_F(DoctorModel, AStrangersKernelNeedsAllowAllKernels) {
   const std::string strangers = "--map RMSNorm=stranger/norm:TestRMSNorm --strict ";
   const Result refused = doctor(strangers);

@@ -40,6 +40,7 @@ inline constexpr ShapeForm kShapeForms[] = {
     {"Linear/1", "ROWSxINxOUT"},
     {"SwiGLUMLP/1", "ROWSxHIDDENxINNER"},
     {"GeGLUMLP/1", "ROWSxHIDDENxINNER"},
+    {"RMSNormMLP/1", "ROWSxHIDDENxINNER"},
     {"rotary_pos_emb/1", "TxQxKxD"},
     {"attention/1", "TxSxQxKxD"},
     {"varlen_attention/1", "BxTxQxKxD"},

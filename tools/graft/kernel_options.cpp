@@ -2,15 +2,23 @@
 
 #include <CLI/CLI.hpp>
 
+#include "graft/error.h"
+#include "graft/layer_key.h"
+
 namespace graft {
 namespace {
 
-/// What is wrong with a mapping; empty if it is LAYER=REF, where REF may be empty.
-std::string check_mapping(const std::string& text) {
+/// What is wrong with a mapping; empty if it is KEY=REF, where REF may be empty.
+std::string check_mapping(const std::string& text) try {
   const std::size_t equals = text.find('=');
-  if (equals != text.npos && equals != 0) return "";
-  return "\"" + text +
-         "\" is not of the form LAYER=REF; write it as in --map RMSNorm=graft-kernels/norm:RMSNorm";
+  if (equals == text.npos || equals == 0) {
+    return "\"" + text +
+           "\" is not of the form LAYER=REF; write it as in --map RMSNorm=graft-kernels/norm:RMSNorm";
+  }
+  LayerKey::parse(text.substr(0, equals));
+  return "";
+} catch (const Error& error) {
+  return error.what();
 }
 
 }  // namespace
@@ -18,7 +26,8 @@ std::string check_mapping(const std::string& text) {
 std::vector<CLI::Option*> add_kernel_options(CLI::App& command, KernelOptions& options) {
   return {
       command
-          .add_option("--map", options.map, "LAYER=REF, as often as needed; LAYER= leaves that layer alone")
+          .add_option("--map", options.map, "LAYER=REF, as often as needed; LAYER= leaves that layer alone;\n"
+                      "LAYER@GLOB+LAYER@GLOB=REF takes layers of a block as one, by the paths of their modules")
           ->check(check_mapping)
           ->allow_extra_args(false),
       command.add_option("--attn-implementation", options.attn_implementation, "a kernel reference"),

@@ -13,7 +13,7 @@ class Option;
 namespace graft {
 
 struct KernelOptions {
-  std::vector<std::string> map;     // "LAYER=REF"; an empty reference disables the layer
+  std::vector<std::string> map;     // "LAYER=REF", "LAYER@GLOB+LAYER@GLOB=REF"; an empty reference disables the layer
   std::string attn_implementation;  // a reference, or empty
   bool allow_all_kernels = false;
   std::string device = "auto";  // "auto", "cpu", "cuda"

@@ -24,6 +24,14 @@ bool is_optional(const graft_argument& argument) {
   return (argument.flags & GRAFT_ARG_OPTIONAL) != 0;
 }
 
+/// "m0_weight" of "0.weight", the weight of a fusion's member 0: torch's names have no dot, and begin with a letter.
+std::string identifier(const char* name) {
+  std::string text = name;
+  if (text.find('.') != text.npos) text.insert(0, "m");
+  std::replace(text.begin(), text.end(), '.', '_');
+  return text;
+}
+
 /// As torch's parser reads it: a float needs its point.
 std::string number(double value) {
   std::array<char, 32> text;
@@ -47,7 +55,7 @@ std::string attribute_text(const graft_attribute& attribute) {
     default:
       type = "str", value = '"' + std::string(attribute.string != nullptr ? attribute.string : "") + '"';
   }
-  return type + " " + attribute.name + (attribute.required != 0 ? "" : "=" + value);
+  return type + " " + identifier(attribute.name) + (attribute.required != 0 ? "" : "=" + value);
 }
 
 std::vector<std::string> inputs_of_forward(const graft_contract& contract) {
@@ -55,7 +63,7 @@ std::vector<std::string> inputs_of_forward(const graft_contract& contract) {
   size_t with_default = 0;  // what stands at the end may be left away
   for (const graft_argument& argument : arguments_of(contract)) {
     if (!is_input(argument)) continue;
-    texts.push_back(std::string(is_optional(argument) ? "Tensor? " : "Tensor ") + argument.name);
+    texts.push_back(std::string(is_optional(argument) ? "Tensor? " : "Tensor ") + identifier(argument.name));
     with_default = is_optional(argument) ? with_default + 1 : 0;
   }
   for (size_t i = texts.size() - with_default; i < texts.size(); ++i) texts[i] += "=None";
@@ -68,10 +76,10 @@ std::vector<std::string> inputs_of_backward(const graft_contract& contract) {
   for (const graft_argument& argument : arguments_of(contract)) {
     inputs += is_input(argument);
     if (!is_input(argument) && !is_saved(argument))
-      texts.push_back(std::string("Tensor? grad_") + argument.name);
+      texts.push_back("Tensor? grad_" + identifier(argument.name));
   }
   for (const graft_argument& argument : arguments_of(contract)) {
-    const std::string name = argument.name;
+    const std::string name = identifier(argument.name);
     switch (backward_takes(argument)) {
       case BackwardTakes::tensor:
         texts.push_back((is_input(argument) && is_optional(argument) ? "Tensor? " : "Tensor ") + name);

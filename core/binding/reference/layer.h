@@ -66,5 +66,6 @@ std::vector<LayerKind> activation_layers();
 std::vector<LayerKind> linear_layers();
 std::vector<LayerKind> attention_layers();
 std::vector<LayerKind> loss_layers();
+std::vector<LayerKind> fused_layers();
 
 }  // namespace graft::reference

@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "graft/layer_key.h"
 #include "graft/mode.h"
 
 namespace graft {
@@ -83,21 +84,29 @@ struct KernelConfigOptions {
   bool use_local_kernel = false;
 };
 
-/// Layer names and their mappings. A value type: copy it freely; const functions are thread-safe.
+/// Layer names and fusions, and their mappings. A value type: copy it freely; const functions are thread-safe.
+///   KernelConfig({{"RMSNorm", "graft-kernels/norm:RMSNorm"}})
+///   KernelConfig({{{{"RMSNorm", "model.layers.*.post_attention_layernorm"}, {"SwiGLUMLP", "model.layers.*.mlp"}},
+///                  "graft-kernels/mlp:RMSNormMLP"}})
+/// The kernel of a fusion does what its members do one after the other. Its contract names their weights and attributes by member,
+/// "1.gate" and "0.eps"; its inputs are those of the first member, its first output is the last one's, and further ones are further
+/// outputs of the first. Where a fusion is mapped for a device and mode, that comes before what its members are mapped to.
 class KernelConfig {
  public:
-  using Pair = std::pair<std::string, LayerMapping>;
+  using Pair = std::pair<LayerKey, LayerMapping>;
 
   KernelConfig() = default;
-  /// Throws Error(invalid_argument) for a malformed reference, an unknown device, a layer named twice, or a local path
+  /// Throws Error(invalid_argument) for a malformed reference, an unknown device, a layer or fusion named twice, or a local path
   /// without use_local_kernel.
   KernelConfig(std::initializer_list<Pair> layers, KernelConfigOptions options = {});
 
-  bool empty() const { return layers_.empty(); }
+  bool empty() const { return layers_.empty() && fusions_.empty(); }
   const LayerMapping* find(const std::string& layer) const;
   const std::map<std::string, LayerMapping>& layers() const { return layers_; }
+  /// In the order in which they were added: a layer that is in two of them goes to the first.
+  const std::vector<Pair>& fusions() const { return fusions_; }
 
-  /// Maps one more layer; throws as the constructor does.
+  /// Maps one more layer or fusion; throws as the constructor does.
   void add(Pair layer, const KernelConfigOptions& options = {});
 
   /// This config, with `other`'s layers put over it, see LayerMapping::with.
@@ -106,11 +115,12 @@ class KernelConfig {
   /// What `use_kernels = true` binds by default: first-party kernels from graft-kernels/.
   static const KernelConfig& defaults();
 
-  /// {layer: [{device, capability: [min, max], mode, kernel}]}; all devices are "*".
+  /// {layer or fusion: [{device, capability: [min, max], mode, kernel}]}; all devices are "*".
   std::string json() const;
 
  private:
   std::map<std::string, LayerMapping> layers_;
+  std::vector<Pair> fusions_;
 };
 
 /// "metal" of "mps". Throws Error(invalid_argument) for a name that no mapping may have; "" is one.

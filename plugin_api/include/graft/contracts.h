@@ -11,6 +11,7 @@
 #include "contracts/linear.h"
 #include "contracts/paged_attention.h"
 #include "contracts/rms_norm.h"
+#include "contracts/rms_norm_mlp.h"
 #include "contracts/rotary_pos_emb.h"
 #include "contracts/silu.h"
 #include "contracts/silu_and_mul.h"
@@ -32,6 +33,7 @@ static const graft_contract* const graft_standard_contracts[] = {
     &graft_contract_varlen_attention_1,
     &graft_contract_paged_attention_1,
     &graft_contract_for_causal_lm_loss_1,
+    &graft_contract_rms_norm_mlp_1,
 };
 
 enum { graft_standard_contract_count = sizeof(graft_standard_contracts) / sizeof(graft_standard_contracts[0]) };

@@ -19,7 +19,7 @@ ModelKernelizeOptions kernelize_options(const KernelOptions& options) {
   KernelConfig config;
   for (const std::string& text : options.map) {
     const size_t equals = text.find('=');  // --map's own check has seen to it that there is one
-    config.add({text.substr(0, equals), text.substr(equals + 1)}, {.use_local_kernel = true});
+    config.add({LayerKey::parse(text.substr(0, equals)), text.substr(equals + 1)}, {.use_local_kernel = true});
   }
   return {.mode = parse_mode(options.mode),
           .kernel_config = config,
