@@ -233,9 +233,10 @@ TEST_F(DoctorModel, RunAttendsOverPages) {
                           " --prompt hi --max-new-tokens 3 --device cpu --json --kernels strict ";
   const Result dense = test::run_graft(run), paged = test::run_graft(run + "--attn-implementation 'paged|graft-kernels/attention'");
   ASSERT_EQ(paged.exit, 0) << paged.out;
-  EXPECT_EQ(json::parse(paged.out)["output_ids"], json::parse(dense.out)["output_ids"]);
+  const json report = json::parse(paged.out);
+  EXPECT_EQ(report["output_ids"], json::parse(dense.out)["output_ids"]);
   int bound = 0;
-  for (const json& layer : json::parse(paged.out)["layers"]) bound += layer["entry"] == "PagedAttention" && layer["state"] == "bound";
+  for (const json& layer : report["layers"]) bound += layer["entry"] == "PagedAttention" && layer["state"] == "bound";
   EXPECT_EQ(bound, 2);
 }
 

@@ -9,6 +9,7 @@
 #include <graft/plugin.h>
 #include <graft/thread_pool.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -86,6 +87,10 @@ class Array {
     return v;
   }
   size_t bytes() const { return bytes_; }
+  template <class V>
+  void set(const std::vector<V>& values) {
+    std::memcpy(memory_.get(), values.data(), std::min(bytes_, values.size() * sizeof(V)));
+  }
 
  private:
   struct Free {
@@ -332,6 +337,63 @@ BENCHMARK(attention)
     ->ArgNames({"queries", "keys", "bits"})
     ->ArgsProduct({{512}, {512}, {32, 16}})
     ->UseRealTime();
+
+// A prompt's batch of 8 rows with 512, 448 … 64 tokens, by the padded tokens' mask and packed; and a step of 8 rows with as many
+// keys, dense and in pages.
+constexpr int64_t kBatch = 8, kMost = 512, kPageTokens = 64;
+constexpr graft_dtype kInt32{GRAFT_DTYPE_INT, 32, 1};
+constexpr graft_dtype kBool{GRAFT_DTYPE_BOOL, 8, 1};
+
+int64_t length_of(int64_t row) {
+  return kMost * (kBatch - row) / kBatch;
+}
+
+void padded_batch(benchmark::State& state) {
+  const graft_dtype dtype = dtype_of(state.range(1));
+  const int64_t queries = state.range(0) != 0 ? kMost : 1;
+  Array q(dtype, {kBatch, 9, queries, 64}), k(dtype, {kBatch, 3, kMost, 64}), v(dtype, {kBatch, 3, kMost, 64}),
+      mask(kBool, {kBatch, 1, 1, kMost}), out(dtype, {kBatch, queries, 9, 64});
+  std::vector<uint8_t> real;
+  for (int64_t b = 0; b < kBatch; ++b)
+    for (int64_t s = 0; s < kMost; ++s) real.push_back(s >= kMost - length_of(b));
+  mask.set(real);
+  Kernel("attention", "Attention", graft_contract_attention_1, {number(0.125)})
+      .run(state, {{q.value(), k.value(), v.value(), mask.value(), out.value(), none()}});
+}
+BENCHMARK(padded_batch)->ArgNames({"prompt", "bits"})->ArgsProduct({{1, 0}, {32, 16}})->UseRealTime();
+
+void packed_batch(benchmark::State& state) {
+  const graft_dtype dtype = dtype_of(state.range(0));
+  std::vector<int32_t> ends = {0};
+  for (int64_t b = 0; b < kBatch; ++b) ends.push_back(ends.back() + int32_t(length_of(b)));
+  const int64_t tokens = ends.back();
+  Array q(dtype, {tokens, 9, 64}), k(dtype, {tokens, 3, 64}), v(dtype, {tokens, 3, 64}), out(dtype, {tokens, 9, 64}),
+      cu_seqlens(kInt32, {kBatch + 1});
+  cu_seqlens.set(ends);
+  Kernel("attention", "VarlenAttention", graft_contract_varlen_attention_1, {number(0.125)})
+      .run(state, {{q.value(), k.value(), v.value(), cu_seqlens.value(), cu_seqlens.value(), out.value(), none()}});
+}
+BENCHMARK(packed_batch)->ArgName("bits")->Arg(32)->Arg(16)->UseRealTime();
+
+void paged_step(benchmark::State& state) {
+  const graft_dtype dtype = dtype_of(state.range(0));
+  const int64_t columns = kMost / kPageTokens;
+  Array q(dtype, {kBatch, 9, 64}), k(dtype, {kBatch * columns, kPageTokens, 3, 64}),
+      v(dtype, {kBatch * columns, kPageTokens, 3, 64}), table(kInt32, {kBatch, columns}), lengths(kInt32, {kBatch}),
+      cu_seqlens(kInt32, {kBatch + 1}), out(dtype, {kBatch, 9, 64});
+  std::vector<int32_t> pages, keys, ends = {0};
+  for (int64_t b = 0; b < kBatch; ++b) {
+    for (int64_t i = 0; i < columns; ++i) pages.push_back(int32_t(i * kBatch + b));
+    keys.push_back(int32_t(length_of(b)));
+    ends.push_back(ends.back() + 1);
+  }
+  table.set(pages);
+  lengths.set(keys);
+  cu_seqlens.set(ends);
+  Kernel("attention", "PagedAttention", graft_contract_paged_attention_1, {number(0.125)})
+      .run(state, {{q.value(), k.value(), v.value(), table.value(), lengths.value(), cu_seqlens.value(), out.value()}});
+}
+BENCHMARK(paged_step)->ArgName("bits")->Arg(32)->Arg(16)->UseRealTime();
 
 // Backward, all gradients, of 512 tokens.
 constexpr int64_t kTokens = 512;
