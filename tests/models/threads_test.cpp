@@ -66,7 +66,7 @@ TEST(ModelThreads, AModelRunsWhileAnotherIsRebound) {
                           }),
             1e-4);
   EXPECT_GT(model->kernel_report().count(LayerState::bound), 0);
-  EXPECT_EQ(model->kernel_report().count(LayerState::fallback), 0);
+  EXPECT_EQ(model->kernel_report().count(LayerState::fallback), 0) << model->kernel_report();
 }
 
 TEST(ModelThreads, AModelRunsWhileItIsReboundItself) {
