@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cctype>
 #include <cstdlib>
+#include <set>
 
 #include "determinism.h"
 #include "graft/host_platform.h"
@@ -64,6 +65,15 @@ void check_results(const Kernel& kernel, const graft_contract& contract, const L
   if (complaint.empty()) return;
   throw Error(ErrorCode::plugin, "kernel " + kernel.ref.str(), complaint,
               "report it to the kernel's author: graft bench " + kernel.ref.str() + " shows it; \"self_check\": false in the policy binds it all the same");
+}
+
+/// The name of the one entry that fulfils the contract; empty if none does, or several: then the plugin's only one is meant.
+std::string entry_for(const std::string& contract, const LoadedPlugin& plugin) {
+  std::set<std::string> names;
+  for (const graft_entry* entry : plugin.entries()) {
+    if (fulfils(*entry, contract)) names.insert(entry->name);
+  }
+  return names.size() == 1 ? *names.begin() : "";
 }
 
 /// A policy that does not parse stops every kernel by itself, with its reason.
@@ -128,7 +138,7 @@ Decision Decider::decide(const Layer& layer, Mode mode, const Decision* other) {
 }
 
 Decision Decider::decide_layer(const Layer& layer, Mode mode, const Decision* other) {
-  const LayerLine& line = mapping_of(layer.slot->layer(), mode);
+  const LayerLine& line = mapping_of(*layer.slot, mode);
   if (line.mapped == nullptr) return {.line = line};
   return decide_kernel(line, layer, mode, other, [&] { return layer.slot->facts(device_, dtype_); });
 }
@@ -160,17 +170,17 @@ Decision Decider::decide_kernel(const LayerLine& asked, const Layer& layer, Mode
 }
 
 /// The layer's line as far as the mapping says it: its state is open where a kernel is asked for.
-const LayerLine& Decider::mapping_of(const std::string& layer, Mode mode) {
-  const auto [found, fresh] = mappings_.try_emplace({layer, mode});
+const LayerLine& Decider::mapping_of(const SlotState& layer, Mode mode) {
+  const auto [found, fresh] = mappings_.try_emplace({layer.layer(), mode});
   LayerLine& line = found->second;
   if (!fresh) return line;
   if (!mapping_off_.empty()) return line = {LayerState::disabled, nullptr, mapping_off_};
-  const LayerMapping* mapping = config_.find(layer);
+  const LayerMapping* mapping = config_.find(layer.layer());
   if (mapping == nullptr) return line = {LayerState::own, nullptr, "not mapped"};
-  return line = line_of(*mapping, mode);
+  return line = line_of(*mapping, mode, layer.plan().contract().name);
 }
 
-LayerLine Decider::line_of(const LayerMapping& mapping, Mode mode) {
+LayerLine Decider::line_of(const LayerMapping& mapping, Mode mode, const std::string& contract) {
   const std::string device = mapping_name(device_);
   const std::string* reference = mapping.find(device, capability_, mode);
   if (reference == nullptr) {
@@ -178,16 +188,18 @@ LayerLine Decider::line_of(const LayerMapping& mapping, Mode mode) {
     return {LayerState::own, nullptr, "not mapped for " + device + (other_mode ? " in " + name(mode) : "")};
   }
   if (reference->empty()) return {LayerState::disabled, nullptr, "mapped to \"\""};
-  return {LayerState::own, mapped(*reference), ""};
+  return {LayerState::own, mapped(*reference, contract), ""};
 }
 
-std::shared_ptr<const MappedKernel> Decider::mapped(const std::string& reference) {
-  std::shared_ptr<const MappedKernel>& known = mapped_[reference];
+std::shared_ptr<const MappedKernel> Decider::mapped(const std::string& reference, const std::string& contract) {
+  KernelRef ref = KernelRef::parse(reference);  // a config has none that does not parse
+  std::shared_ptr<const MappedKernel>& known = mapped_[ref.entry.empty() ? reference + " " + contract : reference];
   if (known != nullptr) return known;
   auto asked = std::make_shared<MappedKernel>(MappedKernel{.reference = reference, .kernel = nullptr, .error = {}});
   try {
     const LoadOptions load{.device = device_.str(), .allow_all_kernels = options_.allow_all_kernels, .policy = policy_};
-    asked->kernel = std::make_shared<const Kernel>(Runtime::shared().load(KernelRef::parse(reference), load));
+    if (ref.entry.empty()) ref.entry = entry_for(contract, *Runtime::shared().load_package(ref, load).plugin);
+    asked->kernel = std::make_shared<const Kernel>(Runtime::shared().load(ref, load));
   } catch (const Error& error) {
     asked->error = error;
   }

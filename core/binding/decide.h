@@ -47,9 +47,10 @@ class Decider {
   /// Whether the kernel that `line` asks for comes to be bound; facts() are the layer's, or those of several as one.
   Decision decide_kernel(const LayerLine& line, const Layer& layer, Mode mode, const Decision* other,
                          const std::function<LayerFacts()>& facts);
-  const LayerLine& mapping_of(const std::string& layer, Mode mode);
-  LayerLine line_of(const LayerMapping& mapping, Mode mode);
-  std::shared_ptr<const MappedKernel> mapped(const std::string& reference);
+  const LayerLine& mapping_of(const SlotState& layer, Mode mode);
+  /// `contract`: the layer's, which chooses among a repo's entries where the reference names none; empty: of several layers.
+  LayerLine line_of(const LayerMapping& mapping, Mode mode, const std::string& contract);
+  std::shared_ptr<const MappedKernel> mapped(const std::string& reference, const std::string& contract);
   std::shared_ptr<const BoundKernel> bind(const Layer& layer, const std::shared_ptr<const Kernel>& found, LayerFacts facts);
   const std::optional<Error>& objection(const MappedKernel& found, Mode mode, const graft_contract& contract, const LayerFacts& facts);
 

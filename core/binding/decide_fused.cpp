@@ -27,7 +27,7 @@ const Decider::Fused& Decider::fused(Mode mode) {
   std::map<const KernelConfig::Pair*, LayerLine> lines;
   for (const FusedBlock& block : blocks_) {
     const auto [line, unknown] = lines.try_emplace(block.fusion);
-    if (unknown) line->second = line_of(block.fusion->second, mode);
+    if (unknown) line->second = line_of(block.fusion->second, mode, "");
     if (line->second.mapped != nullptr) decide_block(block, line->second, mode, known->second);
   }
   return known->second;
@@ -76,7 +76,7 @@ void Decider::decide_block(const FusedBlock& block, const LayerLine& line, Mode 
 /// A kernel of theirs would do a member's work before the fusion's comes to it.
 void Decider::leave_covering_layers(const FusedBlock& block, Mode mode, Fused& fused) {
   for (const Layer& layer : layers_) {
-    if (layer.slot->options().covers.empty() || mapping_of(layer.slot->layer(), mode).mapped == nullptr) continue;
+    if (layer.slot->options().covers.empty() || mapping_of(*layer.slot, mode).mapped == nullptr) continue;
     const std::string prefix = layer.path.empty() ? "" : layer.path + ".";
     for (const std::string& below : layer.slot->options().covers) {
       const bool covers = std::any_of(block.members.begin(), block.members.end(), [&](const Layer& member) { return member.path == prefix + below; });

@@ -149,7 +149,7 @@ TEST(AttnImplementation, AKernelThatIsNamedServesPaddedBatchesToo) {
   model->set_attn_implementation("sdpa");
   EXPECT_EQ(state(*model, "varlen_attention"), LayerState::bound);
   model->kernelize({.kernel_config = KernelConfig({{"varlen_attention", "graft-kernels/attention:VarlenAttention"}})});
-  model->set_attn_implementation("graft-kernels/attention:Attention");
+  model->set_attn_implementation("graft-kernels/attention");
   EXPECT_EQ(state(*model, "varlen_attention"), LayerState::bound);
 }
 
