@@ -46,7 +46,7 @@ class Install(support.WithCache):
     def test_a_second_installation_does_nothing(self):
         self.small_peers()
         peers.install()
-        with mock.patch.object(peers.registry, "install", side_effect=AssertionError):
+        with mock.patch.object(peers.packages.registry, "install", side_effect=AssertionError):
             peers.install()
 
     def test_another_pin_makes_them_again(self):
@@ -91,7 +91,7 @@ class Recipe(support.WithCache):
     def test_a_folder_of_older_pins_is_named_as_such(self):
         with cache.making(peers.folder(), "peers.txt sha256:older", 1) as (content, _):
             (content / "huggingface_hub.py").write_text("")
-        self.assertIn("was made by peers.txt sha256:older", cache.flaw(peers.folder(), peers.recipe()))
+        self.assertIn("was made by peers.txt sha256:older", cache.flaw(peers.folder(), peers.packages.recipe(peers.REQUIREMENTS)))
 
 
 if __name__ == "__main__":
