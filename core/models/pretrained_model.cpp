@@ -161,7 +161,7 @@ KernelConfig PreTrainedModel::default_config() const {
   }
   for (const KernelConfig::Pair& fusion : active.fusions()) {
     const std::vector<FusionMember>& members = fusion.first.members();
-    if (std::all_of(members.begin(), members.end(), [&](const FusionMember& member) { return names.contains(member.layer); }))
+    if (std::all_of(members.begin(), members.end(), [&](const FusionMember& member) { return kernel_layers_.contains(member.layer); }))
       config.add(fusion, {.use_local_kernel = true});
   }
   return config;
