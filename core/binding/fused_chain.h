@@ -45,7 +45,7 @@ class FusedChain {
   /// way to the member: then the model changes it between the two, and the member would do its work a second time.
   void check_nothing_waits(const SlotState& member);
 
-  /// The kernel failed too often, or does not serve the weights any more.
+  /// The kernel failed too often, or does not serve the weights any more; empty: it does again.
   void give_up(std::string why);
   /// Empty while the kernel is in force.
   std::string given_up() const;

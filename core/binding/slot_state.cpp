@@ -263,7 +263,7 @@ const BoundKernel* SlotState::rebind(const BoundKernel* stale, bool training, bo
     if (why.empty() && line.state != state) line.reason = remark(stale->kernel());  // it was unfit for a while
     line.state = state;
   }
-  if (fresh == nullptr && stale->facts().chain != nullptr) stale->facts().chain->give_up(why);
+  if (stale->facts().chain != nullptr) stale->facts().chain->give_up(why);  // empty: it is in force again
   // An optimizer's step changes every weight: without this, each would leave a kernel behind.
   const auto mine = std::find_if(kernels_.begin(), kernels_.end(), [&](const auto& kept) { return kept.get() == stale; });
   if (mine != kernels_.end()) {

@@ -282,6 +282,9 @@ TEST_F(Fusion, SeesWeightsThatChangeOrMove) {
   model.blocks[0]->second->weight.set_data(at::ones({9}));
   EXPECT_THROW(model.forward(at::randn({2, 8})), c10::Error);  // the layer's own complaint
   EXPECT_EQ(line(kernel_report(model), "layers.0.second").state, LayerState::fallback);
+  model.blocks[0]->second->weight.set_data(at::ones({8}));
+  expect_right(model);
+  EXPECT_EQ(line(kernel_report(model), "layers.0.second").state, LayerState::bound);
 }
 
 TEST_F(Fusion, AnotherTensorThanTheKernelsIsNotPassedOn) {
