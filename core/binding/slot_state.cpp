@@ -16,48 +16,6 @@ constexpr int kFailuresUntilUnbound = 3;
 
 std::string where(const SlotState& slot) { return "layer " + slot.layer() + " (" + slot.plan().contract().name + ")"; }
 
-graft_value to_value(const AttributeValue& value, uint32_t tag) {
-  graft_value out{};
-  out.tag = tag;
-  if (tag == GRAFT_BOOL && std::holds_alternative<bool>(value)) {
-    out.as.integer = std::get<bool>(value);
-  } else if (tag == GRAFT_INT && std::holds_alternative<int64_t>(value)) {
-    out.as.integer = std::get<int64_t>(value);
-  } else if (tag == GRAFT_FLOAT && std::holds_alternative<double>(value)) {
-    out.as.number = std::get<double>(value);
-  } else if (tag == GRAFT_STRING && std::holds_alternative<std::string>(value)) {
-    out.as.string = std::get<std::string>(value).c_str();
-    out.length = uint32_t(std::get<std::string>(value).size());
-  } else {
-    out.tag = GRAFT_NONE;
-  }
-  return out;
-}
-
-/// By position in the contract; strings point into `options`.
-std::vector<graft_value> attribute_values(const graft_contract& contract, const KernelLayerOptions& options) {
-  const std::string what = "layer " + options.layer + " (" + contract.name + ")";
-  std::vector<graft_value> values(contract.attribute_count, graft_value{});
-  for (const auto& [name, value] : options.attributes) {
-    uint32_t i = 0;
-    while (i < contract.attribute_count && name != contract.attributes[i].name) ++i;
-    if (i == contract.attribute_count) {
-      throw Error(ErrorCode::invalid_argument, what, "the contract has no attribute '" + name + "'");
-    }
-    values[i] = to_value(value, contract.attributes[i].tag);
-    if (values[i].tag == GRAFT_NONE) {
-      throw Error(ErrorCode::invalid_argument, what, "the attribute '" + name + "' has another type in the contract");
-    }
-  }
-  for (uint32_t i = 0; i < contract.attribute_count; ++i) {
-    if (contract.attributes[i].required != 0 && values[i].tag == GRAFT_NONE) {
-      throw Error(ErrorCode::invalid_argument, what,
-                  std::string("the attribute '") + contract.attributes[i].name + "' must be given");
-    }
-  }
-  return values;
-}
-
 }  // namespace
 
 SlotState::SlotState(torch::nn::Module* owner, const ContractPlan& plan, KernelLayerOptions options)
@@ -66,7 +24,7 @@ SlotState::SlotState(torch::nn::Module* owner, const ContractPlan& plan, KernelL
     const std::string contract = plan.contract().name;
     options_.layer = contract.substr(0, contract.find('/'));
   }
-  attributes_ = attribute_values(plan.contract(), options_);
+  attributes_ = attribute_values(plan.contract(), options_.attributes, where(*this));
 }
 
 LayerFacts SlotState::facts(c10::Device device, at::ScalarType fallback_dtype) const {

@@ -13,45 +13,11 @@
 namespace graft {
 namespace {
 
-using AttributeValue = EntryCall::AttributeValue;
-
 const ContractPlan& known_contract(const Kernel& kernel) {
   for (std::uint32_t i = 0; i < kernel.entry->contract_count; ++i)
     if (const ContractPlan* plan = ContractRegistry::shared().plan(kernel.entry->contracts[i])) return *plan;
   throw Error(ErrorCode::unsupported, "kernel " + kernel.ref.str(), "its contract is " + contract_names(*kernel.entry) + ", which this host does not know",
               "add it with ContractRegistry::shared().add(…)");
-}
-
-/// GRAFT_NONE if it is of another type than the contract's. A string points into `value`.
-graft_value to_value(const AttributeValue& value, std::uint32_t tag) {
-  graft_value out{};
-  if (const auto* boolean = std::get_if<bool>(&value); boolean && tag == GRAFT_BOOL) out.as.integer = *boolean;
-  else if (const auto* integer = std::get_if<std::int64_t>(&value); integer && tag == GRAFT_INT) out.as.integer = *integer;
-  else if (const auto* number = std::get_if<double>(&value); number && tag == GRAFT_FLOAT) out.as.number = *number;
-  else if (const auto* string = std::get_if<std::string>(&value); string && tag == GRAFT_STRING) {
-    out.as.string = string->c_str();
-    out.length = static_cast<std::uint32_t>(string->size());
-  } else {
-    return out;
-  }
-  out.tag = tag;
-  return out;
-}
-
-std::vector<graft_value> attribute_values(const graft_contract& contract, const EntryCall::Attributes& given) {
-  const std::string what = std::string("contract ") + contract.name;
-  std::vector<graft_value> values(contract.attribute_count, graft_value{});
-  for (const auto& [name, value] : given) {
-    std::uint32_t i = 0;
-    while (i < contract.attribute_count && name != contract.attributes[i].name) ++i;
-    if (i == contract.attribute_count) throw Error(ErrorCode::invalid_argument, what, "it has no attribute '" + name + "'");
-    values[i] = to_value(value, contract.attributes[i].tag);
-    if (values[i].tag == GRAFT_NONE) throw Error(ErrorCode::invalid_argument, what, "its attribute '" + name + "' has another type");
-  }
-  for (std::uint32_t i = 0; i < contract.attribute_count; ++i)
-    if (contract.attributes[i].required && values[i].tag == GRAFT_NONE)
-      throw Error(ErrorCode::invalid_argument, what, std::string("its attribute '") + contract.attributes[i].name + "' must be given");
-  return values;
 }
 
 struct Argument {
@@ -95,7 +61,7 @@ struct EntryCall::State {
       : kernel(std::move(found)),
         plan(contract),
         attributes(std::move(given)),
-        attribute_values(graft::attribute_values(plan.contract(), attributes)),
+        attribute_values(graft::attribute_values(plan.contract(), attributes, std::string("contract ") + plan.contract().name)),
         arguments(plan.contract().argument_count) {}
 
   std::size_t position(std::string_view name) const {

@@ -11,11 +11,10 @@
 #include <string>
 #include <string_view>
 #include <type_traits>
-#include <utility>
-#include <variant>
 #include <vector>
 
 #include "graft/abi/tensor.h"
+#include "graft/attributes.h"
 #include "graft/runtime.h"
 
 namespace graft {
@@ -41,9 +40,6 @@ constexpr graft_dtype dtype_of<bool>() { return {GRAFT_DTYPE_BOOL, 8, 1}; }
 /// to here: whatever the entry does not serve is an Error.
 class EntryCall {
  public:
-  using AttributeValue = std::variant<bool, std::int64_t, double, std::string>;
-  using Attributes = std::vector<std::pair<std::string, AttributeValue>>;
-
   /// By the first contract of the entry that this host knows. Throws Error: unsupported (no such contract, another device, or
   /// the entry refuses these attributes), invalid_argument (attributes that are not the contract's), plugin (create failed).
   explicit EntryCall(Kernel kernel, const Attributes& attributes = {});

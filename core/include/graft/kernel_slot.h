@@ -23,6 +23,8 @@
 #include <variant>
 #include <vector>
 
+#include "graft/attributes.h"
+
 namespace torch::nn {
 class Module;
 }
@@ -42,8 +44,6 @@ class TensorArg {
   const at::Tensor* tensor_ = nullptr;
 };
 
-using AttributeValue = std::variant<bool, int64_t, double, std::string>;
-
 /// Where a weight is found: a parameter's path below the module ("gate_proj.weight"), or a tensor that the module shares
 /// with another one.
 using WeightSource = std::variant<std::string, at::Tensor>;
@@ -52,7 +52,7 @@ struct KernelLayerOptions {
   /// The name that mappings use; default: the contract's without its version ("RMSNorm").
   std::string layer = {};
   /// The contract's attributes by name, fixed for the layer's life.
-  std::vector<std::pair<std::string, AttributeValue>> attributes = {};
+  Attributes attributes = {};
   /// The contract's weights, as (argument, parameter); default: the module's parameter of the same name.
   std::vector<std::pair<std::string, WeightSource>> weights = {};
   /// Modules below this one whose work a kernel in this slot does as well: {"gate_proj", "up_proj"}. For the report.
