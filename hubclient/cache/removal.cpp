@@ -8,6 +8,7 @@
 #include <memory>
 #include <set>
 
+#include "blob_writer.h"
 #include "file_lock.h"
 #include "folder_walk.h"
 #include "os_error.h"
@@ -21,6 +22,7 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr std::size_t kLocksAtOnce = 64;  // files; for each batch the snapshots are looked through once
+constexpr std::chrono::minutes kBegun{1};     // the time between a download's first two steps, by far
 constexpr std::chrono::hours kWithoutLocks{24};  // where nobody can say that he is at a blob, its age does
 
 [[noreturn]] void fail(const fs::path& file, int number) {
@@ -143,8 +145,18 @@ class RepoRemoval {
     }
     // A folder without snapshots/ that stays is a broken repo to Python.
     if (!may_write(root_)) return keep("the empty folder", root_.string() + " cannot be written");
-    if (rmdir((folder_ / "blobs").c_str()) != 0 && errno != ENOENT) return;
+    if (!begun().empty()) return;
+    // snapshots/ goes first: a download makes its commit's folder there before it waits for a lock, and then finds blobs/ as well.
+    if (!entries(folder_ / "blobs").empty()) return;
     if (rmdir((folder_ / "snapshots").c_str()) != 0 && errno != ENOENT) return;
+    if (rmdir((folder_ / "blobs").c_str()) != 0 && errno != ENOENT) {
+      mkdir((folder_ / "snapshots").c_str(), 0777);
+      return;
+    }
+    if (is_folder(folder_ / "snapshots")) {  // one has begun in between
+      mkdir((folder_ / "blobs").c_str(), 0777);
+      return;
+    }
     for (const fs::path& rest : entries(folder_))
       if (rest.filename() != "blobs" && rest.filename() != "snapshots") remove_tree(rest);
     rmdir(folder_.c_str());
@@ -160,6 +172,20 @@ class RepoRemoval {
  private:
   void keep(const std::string& what, const std::string& why) {
     done_.kept.push_back(what + " of " + label(repo_.id) + ": " + why);
+  }
+
+  /// Commits whose listing or ref came just now. A download writes these before it looks for blobs or makes folders, so it may
+  /// be at any step of that. What one that broke has left behind is older.
+  std::set<std::string> begun() {
+    const CacheTime limit = CacheTime::clock::now() - kBegun;
+    std::set<std::string> commits;
+    auto add = [&](const fs::path& file, const std::string& commit) {
+      struct stat status {};
+      if (lstat(file.c_str(), &status) == 0 && CacheTime::clock::from_time_t(status.st_mtime) >= limit) commits.insert(commit);
+    };
+    walk_folder(folder_ / "trees", [&](const fs::path& listing) { add(listing, listing.stem()); });
+    walk_folder(folder_ / "refs", [&](const fs::path& ref) { add(ref, commit_in(ref)); });
+    return commits;
   }
 
   /// A folder of the repo's, not a link to one elsewhere.
@@ -190,8 +216,11 @@ class RepoRemoval {
       done_.bytes += static_cast<std::uint64_t>(status.st_size);
   }
 
+  /// With those that a download which has just begun is about to link: it may have seen them already, without a lock.
   std::set<std::string> linked_blobs() {
     std::set<std::string> linked;
+    for (const std::string& commit : begun())
+      for (const HubFile& file : cache_.tree(commit).value_or(std::vector<HubFile>())) linked.insert(etag_of(file));
     walk_folder(folder_ / "snapshots",
                 [&](const fs::path& file) { linked.insert(target_of_link(file).filename()); });
     return linked;
