@@ -5,11 +5,20 @@
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/empty.h>
 
+#include <span>
+
 #include "graft/plugin.h"
 
 namespace graft {
 
 inline constexpr size_t kMaxArguments = 24;
+
+inline std::span<const graft_argument> arguments_of(const graft_contract& contract) {
+  return {contract.arguments, contract.argument_count};
+}
+inline std::span<const graft_attribute> attributes_of(const graft_contract& contract) {
+  return {contract.attributes, contract.attribute_count};
+}
 
 inline bool is_input(const graft_argument& argument) {
   return argument.direction != GRAFT_OUT;

@@ -24,10 +24,6 @@ namespace {
 
 thread_local std::string last_failure;
 
-int64_t version_of(const at::Tensor& tensor) {
-  return tensor.is_inference() ? 0 : tensor._version();
-}
-
 }  // namespace
 
 const std::string& BoundKernel::failure() {
@@ -97,19 +93,14 @@ BoundKernel::BoundKernel(std::shared_ptr<const Kernel> kernel, LayerFacts facts,
 }
 
 void BoundKernel::prepare() {
-  const graft_entry& entry = *kernel().entry;
-  const std::string name = kernel().ref.str();
   for (const Weight& weight : weights_) {
     if (!weight.tensor.is_meta()) continue;
-    throw Error(ErrorCode::unsupported, "kernel " + name,
+    throw Error(ErrorCode::unsupported, "kernel " + kernel().ref.str(),
                 "the layer's weights are on the meta device, which holds no data",
                 "load the model, or ask plan_kernels() what would be bound");
   }
-  if (entry.prepare != nullptr) {
-    const graft_status status = call_plugin([&] { return entry.prepare(instance_->made, template_.data()); });
-    if (status != GRAFT_OK) throw_plugin_error(status, name, "prepare");
-  }
-  if ((entry.flags & GRAFT_ENTRY_PREPACKS) != 0) {
+  graft::prepare(*instance_, template_.data());
+  if ((kernel().entry->flags & GRAFT_ENTRY_PREPACKS) != 0) {
     for (const Weight& weight : weights_) template_[weight.position] = graft_value{};
   }
 }

@@ -43,10 +43,8 @@ void check(const KernelizeOptions& options) {
 
 void check_mode(const Kernel& kernel, Mode mode) {
   const std::string what = "kernel " + kernel.ref.str();
-  if (has(mode, Mode::TorchCompile) && (kernel.entry->flags & GRAFT_ENTRY_COMPILE_SAFE) == 0) {
-    throw Error(ErrorCode::unsupported, what,
-                "it does not say that it works as an operator of torch.compile (GRAFT_ENTRY_COMPILE_SAFE)",
-                "map one that does to a mode with Mode::TorchCompile, or kernelize without it");
+  if (has(mode, Mode::TorchCompile)) {
+    check_operator(kernel, "map one that does to a mode with Mode::TorchCompile, or kernelize without it");
   }
   if (has(mode, Mode::Training) && (kernel.entry->flags & GRAFT_ENTRY_HAS_BACKWARD) == 0) {
     throw Error(ErrorCode::unsupported, what, "it has no backward, so training runs the layer's own forward",

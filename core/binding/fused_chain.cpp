@@ -33,8 +33,6 @@ struct MemberName {
   }
 };
 
-std::span<const graft_argument> arguments_of(const graft_contract& contract) { return {contract.arguments, contract.argument_count}; }
-
 template <class Named>
 const Named* find_named(std::span<const Named> all, std::string_view name) {
   const auto found = std::find_if(all.begin(), all.end(), [&](const Named& each) { return each.name == name; });
@@ -70,9 +68,9 @@ void check(const graft_contract& fused, const std::vector<const graft_contract*>
     const graft_argument* found = find_named(arguments_of(*members[member]), name);
     if (found == nullptr || !is_weight(*found)) refuse(fused, std::string(members[member]->name) + " has no weight '" + std::string(name) + "'");
   }
-  for (const graft_attribute& attribute : std::span(fused.attributes, fused.attribute_count)) {
+  for (const graft_attribute& attribute : attributes_of(fused)) {
     const auto [member, name] = member_of(attribute.name);
-    const graft_attribute* found = find_named(std::span(members[member]->attributes, members[member]->attribute_count), name);
+    const graft_attribute* found = find_named(attributes_of(*members[member]), name);
     if (found == nullptr || found->tag != attribute.tag)
       refuse(fused, std::string(members[member]->name) + " has no attribute '" + std::string(name) + "' of that type");
   }
@@ -144,10 +142,9 @@ LayerFacts FusedChain::facts(std::shared_ptr<FusedChain> self, c10::Device devic
     facts.weights[i] = of[name.member].weights[size_t(find_named(members, name.name) - members.data())];
   }
   auto texts = std::make_shared<std::vector<std::unique_ptr<std::string>>>();
-  for (const graft_attribute& attribute : std::span(contract.attributes, contract.attribute_count)) {
+  for (const graft_attribute& attribute : attributes_of(contract)) {
     const MemberName name = *MemberName::of(attribute.name);
-    const graft_contract& member = of[name.member].plan->contract();
-    const std::span members(member.attributes, member.attribute_count);
+    const auto members = attributes_of(of[name.member].plan->contract());
     const graft_attribute* found = find_named(members, name.name);
     graft_value value = of[name.member].attributes[size_t(found - members.data())];
     if (value.tag == GRAFT_NONE) value = default_of(*found);

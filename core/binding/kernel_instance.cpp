@@ -54,6 +54,13 @@ void create(KernelInstance& instance) {
   throw_plugin_error(status, instance.kernel.ref.str(), "create");
 }
 
+void prepare(const KernelInstance& instance, const graft_value* arguments) {
+  const graft_entry& entry = *instance.kernel.entry;
+  if (entry.prepare == nullptr) return;
+  const graft_status status = call_plugin([&] { return entry.prepare(instance.made, arguments); });
+  if (status != GRAFT_OK) throw_plugin_error(status, instance.kernel.ref.str(), "prepare");
+}
+
 KernelInstance::~KernelInstance() {
   const graft_entry& entry = *kernel.entry;
   if (made == nullptr || entry.destroy == nullptr || plugins_are_gone()) return;

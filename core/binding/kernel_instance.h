@@ -51,4 +51,7 @@ void check_served(const KernelInstance& instance);
 /// Lets the entry make its state, `made`. Throws Error: unsupported for the attributes, plugin if it fails.
 void create(KernelInstance& instance);
 
+/// Shows the entry the weights, if it wants to see them. Throws Error(plugin) if it fails.
+void prepare(const KernelInstance& instance, const graft_value* arguments);
+
 }  // namespace graft

@@ -32,12 +32,7 @@ bool KernelSlot::run(std::initializer_list<TensorArg> inputs, at::Tensor* output
 }
 
 KernelSlot register_kernel_layer(torch::nn::Module& module, const std::string& contract, KernelLayerOptions options) {
-  const ContractPlan* plan = ContractRegistry::shared().plan(contract);
-  if (plan == nullptr) {
-    throw Error(ErrorCode::not_found, "contract " + contract, "it is neither a standard contract nor a registered one",
-                "add your own with ContractRegistry::shared().add(…)");
-  }
-  return KernelSlot(std::make_shared<SlotState>(&module, *plan, std::move(options)));
+  return KernelSlot(std::make_shared<SlotState>(&module, ContractRegistry::shared().at(contract), std::move(options)));
 }
 
 }  // namespace graft

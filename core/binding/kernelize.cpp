@@ -65,8 +65,9 @@ BindReport gather(const std::vector<Layer>& layers, std::vector<LayerReport> lin
   report.layers = std::move(lines);
   for (size_t i = 0; i < layers.size(); ++i) report.layers[i].module = layers[i].path;
   mark_covered(layers, report);
-  if (options.kernel_config) report.warnings = unknown_layers(*options.kernel_config, layers);
-  if (options.kernel_config) report.warnings.insert(report.warnings.end(), warnings.begin(), warnings.end());
+  if (!options.kernel_config) return report;
+  report.warnings = unknown_layers(*options.kernel_config, layers);
+  report.warnings.insert(report.warnings.end(), warnings.begin(), warnings.end());
   return report;
 }
 

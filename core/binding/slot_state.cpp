@@ -148,7 +148,7 @@ bool SlotState::pass(std::initializer_list<TensorArg> inputs, at::Tensor* output
 }
 
 bool SlotState::run(std::initializer_list<TensorArg> inputs, at::Tensor* outputs, size_t count) {
-  bool training;
+  bool training;  // asked for in one step where nothing is pinned: trains() would take a bound call 2 ns more
   if (const uint8_t chosen = chosen_.load(std::memory_order_relaxed); chosen == kByModule) {
     training = owner_->is_training();
   } else {

@@ -55,6 +55,9 @@ inline void* data_for_writing(const at::Tensor& tensor, int64_t itemsize) {
   return static_cast<char*>(impl.unsafe_storage().mutable_data()) + itemsize * impl.storage_offset();
 }
 
+/// Counts changes in place; 0 for a tensor of inference mode, which counts none.
+inline int64_t version_of(const at::Tensor& tensor) { return tensor.is_inference() ? 0 : tensor._version(); }
+
 /// A view that is valid while `tensor` lives and is not resized.
 inline graft_tensor view(const at::Tensor& tensor) {
   return {const_cast<void*>(tensor.const_data_ptr()),

@@ -29,6 +29,12 @@ const ContractPlan* ContractRegistry::plan(std::string_view name) const {
   return it == state_->plans.end() ? nullptr : &it->second;
 }
 
+const ContractPlan& ContractRegistry::at(std::string_view name) const {
+  if (const ContractPlan* found = plan(name)) return *found;
+  throw Error(ErrorCode::not_found, "contract " + std::string(name), "it is neither a standard contract nor a registered one",
+              "add your own with ContractRegistry::shared().add(…)");
+}
+
 const graft_contract* ContractRegistry::find(std::string_view name) const {
   const ContractPlan* found = plan(name);
   return found ? &found->contract() : nullptr;

@@ -1,14 +1,13 @@
 #include "graft/entry_call.h"
 
 #include <algorithm>
-#include <cstdlib>
-#include <new>
 
 #include "graft/contract.h"
 #include "graft/dtype.h"
 #include "graft/error.h"
 #include "graft/plugin_call.h"
 #include "graft/thread_pool.h"
+#include "scratch.h"
 
 namespace graft {
 namespace {
@@ -26,25 +25,6 @@ struct Argument {
   bool is_set = false;
 };
 
-/// Scratch for forward, aligned as the ABI asks; grows, and stays for the next run.
-class Workspace {
- public:
-  ~Workspace() { std::free(data_); }
-  void* reserve(std::size_t bytes) {
-    if (bytes <= size_) return data_;
-    std::free(data_);
-    size_ = 0;
-    data_ = std::aligned_alloc(256, (bytes + 255) / 256 * 256);
-    if (!data_) throw std::bad_alloc();
-    size_ = bytes;
-    return data_;
-  }
-
- private:
-  void* data_ = nullptr;
-  std::size_t size_ = 0;
-};
-
 }  // namespace
 
 struct EntryCall::State {
@@ -55,7 +35,6 @@ struct EntryCall::State {
   std::vector<Argument> arguments;  // by position in the contract
   graft_instance* instance = nullptr;
   bool weights_are_new = true;
-  Workspace workspace;
 
   State(Kernel found, const ContractPlan& contract, Attributes given)
       : kernel(std::move(found)),
@@ -175,7 +154,8 @@ void EntryCall::run() {
   if (entry.workspace_size)
     s.must(call_plugin([&] { return entry.workspace_size(s.instance, GRAFT_WORKSPACE_FORWARD, values.data(), static_cast<std::uint32_t>(pool.size()), &bytes); }),
            "workspace_size");
-  const CpuCall cpu = make_cpu_call(pool, s.workspace.reserve(bytes), bytes);
+  Scratch scratch(bytes);
+  const CpuCall cpu = make_cpu_call(pool, scratch.data(), bytes);
   s.must(call_plugin([&] { return entry.forward(s.instance, &cpu.call, values.data()); }), "forward");
 }
 

@@ -107,13 +107,8 @@ Defined& defined() {
 }  // namespace
 
 std::string operator_for(const std::string& contract) {
-  const ContractPlan* plan = ContractRegistry::shared().plan(contract);
-  if (plan == nullptr) {
-    throw Error(ErrorCode::not_found, "contract " + contract,
-                "it is neither a standard contract nor a registered one",
-                "add your own with ContractRegistry::shared().add(…)");
-  }
-  if (!can_be_operator(plan->contract())) {
+  const ContractPlan& plan = ContractRegistry::shared().at(contract);
+  if (!can_be_operator(plan.contract())) {
     throw Error(ErrorCode::unsupported, "contract " + contract,
                 "it cannot be an operator: an argument is inout, has a shape that its kernel infers, or is "
                 "called kernel_ref or output_mask",
@@ -124,15 +119,15 @@ std::string operator_for(const std::string& contract) {
     // For good: a Library takes its operators along when it goes.
     static auto& library =
         *new torch::Library(torch::Library::FRAGMENT, "graft", std::nullopt, __FILE__, __LINE__);
-    define(library, *plan);
+    define(library, plan);
     defined().contracts.insert(contract);
   }
-  return operator_name(plan->contract(), OperatorKind::call);
+  return operator_name(plan.contract(), OperatorKind::call);
 }
 
 TORCH_LIBRARY(graft, library) {
   for (const std::string& contract : ContractRegistry::shared().names()) {
-    const ContractPlan& plan = *ContractRegistry::shared().plan(contract);
+    const ContractPlan& plan = ContractRegistry::shared().at(contract);
     if (!can_be_operator(plan.contract())) continue;
     define(library, plan);
     defined().contracts.insert(contract);

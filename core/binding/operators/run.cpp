@@ -1,10 +1,9 @@
 #include "run.h"
 
-#include <ATen/Context.h>
-
 #include <algorithm>
 
 #include "call_values.h"
+#include "determinism.h"
 #include "graft/dtype.h"
 #include "graft/error.h"
 #include "graft/plugin_call.h"
@@ -70,7 +69,7 @@ size_t workspace(const KernelInstance& instance, uint32_t pass, const CallValues
 }
 
 void check_determinism(const KernelInstance& instance) {
-  if ((instance.kernel.entry->flags & GRAFT_ENTRY_DETERMINISTIC) != 0) return;
+  if (is_deterministic(instance.kernel)) return;
   at::globalContext().alertNotDeterministic("kernel " + instance.kernel.ref.str());
 }
 

@@ -12,14 +12,6 @@
 namespace graft {
 namespace {
 
-std::span<const graft_argument> arguments_of(const graft_contract& contract) {
-  return {contract.arguments, contract.argument_count};
-}
-
-std::span<const graft_attribute> attributes_of(const graft_contract& contract) {
-  return {contract.attributes, contract.attribute_count};
-}
-
 bool is_optional(const graft_argument& argument) {
   return (argument.flags & GRAFT_ARG_OPTIONAL) != 0;
 }

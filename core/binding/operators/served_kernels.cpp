@@ -30,9 +30,6 @@ struct SeenWeight {
         sizes(tensor.sizes().vec()),
         version(version_of(tensor)) {}
 
-  static int64_t version_of(const at::Tensor& tensor) {
-    return tensor.is_inference() ? 0 : tensor._version();
-  }
   bool is_data_of(const at::Tensor& tensor) const {
     return data == tensor.const_data_ptr() && tensor.sizes() == sizes;
   }
@@ -109,15 +106,8 @@ Kernel load(const std::string& kernel_ref) {
   return Runtime::shared().load(ref);
 }
 
-void check_operator(const Kernel& kernel) {
-  if ((kernel.entry->flags & GRAFT_ENTRY_COMPILE_SAFE) != 0) return;
-  throw Error(ErrorCode::unsupported, "kernel " + kernel.ref.str(),
-              "it does not say that it works as an operator of torch.compile (GRAFT_ENTRY_COMPILE_SAFE)",
-              "name one that does");
-}
-
 std::shared_ptr<KernelInstance> make(const std::shared_ptr<const Kernel>& kernel, const OperatorCall& call, at::ScalarType dtype) {
-  check_operator(*kernel);
+  check_operator(*kernel, "name one that does");
   auto made = std::make_shared<KernelInstance>(
       kernel, LayerFacts{.plan = call.plan, .attributes = call.attributes, .weights = {}, .device = c10::kCPU, .dtype = dtype});
   check_served(*made);
@@ -134,9 +124,7 @@ std::shared_ptr<const KernelInstance> prepare(std::shared_ptr<KernelInstance> ma
     views[i] = view(call.tensors[i]);
     arguments[i] = as_value(&views[i]);
   }
-  const graft_status status =
-      call_plugin([&] { return made->kernel.entry->prepare(made->made, arguments.data()); });
-  if (status != GRAFT_OK) throw_plugin_error(status, made->kernel.ref.str(), "prepare");
+  graft::prepare(*made, arguments.data());
   return made;
 }
 
@@ -147,6 +135,13 @@ std::string operator_kernel(const Kernel& kernel) {
   if (kernel.commit.empty())
     ref = {.repo = {}, .revision = {}, .entry = kernel.entry->name, .local = kernel.repo};
   return ref.str();
+}
+
+void check_operator(const Kernel& kernel, const std::string& mend) {
+  if ((kernel.entry->flags & GRAFT_ENTRY_COMPILE_SAFE) != 0) return;
+  throw Error(ErrorCode::unsupported, "kernel " + kernel.ref.str(),
+              "it does not say that it works as an operator of torch.compile (GRAFT_ENTRY_COMPILE_SAFE)",
+              mend);
 }
 
 struct ServedKernels::State {

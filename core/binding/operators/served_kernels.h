@@ -13,6 +13,9 @@ namespace graft {
 /// or "/path:Entry".
 std::string operator_kernel(const Kernel& kernel);
 
+/// Throws Error(unsupported) unless the entry says that it works as an operator; `mend`: what to do about it.
+void check_operator(const Kernel& kernel, const std::string& mend);
+
 /// Thread-safe. A kernel is loaded when an operator first names it, by Runtime::shared() and under its trust
 /// policy, and then stays what it is, a local one too, until kernelize() hands in another under the same
 /// string.

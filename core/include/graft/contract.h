@@ -20,6 +20,8 @@ class ContractRegistry {
   /// By name and version, "RMSNorm/1"; null if unknown. Both live as long as the process.
   const graft_contract* find(std::string_view name) const;
   const ContractPlan* plan(std::string_view name) const;
+  /// Throws Error(not_found) if unknown.
+  const ContractPlan& at(std::string_view name) const;
 
   /// Adds a contract, which must live as long as the process. The same one twice is fine.
   /// Throws Error(invalid_argument) for a malformed one, or another of a name that is taken: contracts never
