@@ -114,7 +114,7 @@ bool BoundKernel::is(const Kernel& other, const LayerFacts& now) const {
          !weights_changed();
 }
 
-bool BoundKernel::weights_changed() const {
+inline bool BoundKernel::weights_changed() const {
   // Who has no prepare() reads new values through the old pointer: an optimizer's step needs no new instance.
   for (const Weight& weight : weights_) {
     const c10::TensorImpl& impl = *weight.tensor.unsafeGetTensorImpl();
@@ -125,7 +125,7 @@ bool BoundKernel::weights_changed() const {
   return false;
 }
 
-bool BoundKernel::gradient_needed(std::initializer_list<TensorArg> inputs) const {
+inline bool BoundKernel::gradient_needed(std::initializer_list<TensorArg> inputs) const {
   if (!at::GradMode::is_enabled()) return false;
   for (const TensorArg& input : inputs) {
     if (input.get() != nullptr && input.get()->requires_grad()) return true;
@@ -150,36 +150,43 @@ BoundKernel::Outcome BoundKernel::call_specially(std::initializer_list<TensorArg
   return outcome;
 }
 
+// What every call needs, and nothing else: what is rare has functions of its own, whose frames would cost each call.
 inline BoundKernel::Outcome BoundKernel::call_itself(std::initializer_list<TensorArg> inputs, at::Tensor* outputs,
                                                      size_t output_count) const {
   if (weights_changed()) return Outcome::stale;
-  if (unfit_) [[unlikely]] return Outcome::unfit;
   const bool for_backward = gradient_needed(inputs);
-  if (for_backward && !differentiable_) return Outcome::unsupported;
-  std::unique_ptr<CallPlan> unkept;
   const CallPlan* plan = plans_.find(inputs, for_backward);
-  if (plan == nullptr) [[unlikely]] {
-    unkept = plan_call(*facts().plan, template_, binding_, inputs, for_backward, facts().device, facts().dtype,
-                       kernel().ref.str());
-    if (unkept == nullptr) return Outcome::unsupported;
-    if (!ask_entry(*unkept)) return Outcome::failed;
-    plan = plans_.keep(unkept);
-    if (plan == nullptr) plan = unkept.get();
-  }
-  if (!plan->served) return Outcome::unsupported;
-  if (plan->returned > output_count) {
-    throw Error(ErrorCode::invalid_argument, "call of " + kernel().ref.str(),
-                std::string(instance_->contract().name) + " has more outputs than the layer takes",
-                "let own() return a std::tuple of all outputs");
-  }
-  if (!for_backward) return run(*plan, inputs, outputs, nullptr);
+  if (plan == nullptr) [[unlikely]] return call_planned_now(inputs, outputs, output_count, for_backward);
+  return call_as_planned(*plan, inputs, outputs, output_count);
+}
 
+BoundKernel::Outcome BoundKernel::call_planned_now(std::initializer_list<TensorArg> inputs, at::Tensor* outputs,
+                                                   size_t output_count, bool for_backward) const {
+  if (unfit_) return Outcome::unfit;
+  if (for_backward && !differentiable_) return Outcome::unsupported;
+  std::unique_ptr<CallPlan> unkept = plan_call(*facts().plan, template_, binding_, inputs, for_backward, facts().device, facts().dtype,
+                                               kernel().ref.str());
+  if (unkept == nullptr) return Outcome::unsupported;
+  if (!ask_entry(*unkept)) return Outcome::failed;
+  const CallPlan* plan = plans_.keep(unkept);
+  return call_as_planned(plan != nullptr ? *plan : *unkept, inputs, outputs, output_count);
+}
+
+inline BoundKernel::Outcome BoundKernel::call_as_planned(const CallPlan& plan, std::initializer_list<TensorArg> inputs,
+                                                         at::Tensor* outputs, size_t output_count) const {
+  if (!plan.served) [[unlikely]] return Outcome::unsupported;
+  if (plan.returned > output_count) [[unlikely]] throw_too_many_outputs();
+  if (plan.for_backward) [[unlikely]] return call_recorded(plan, inputs, outputs);
+  return run(plan, inputs, outputs, nullptr);
+}
+
+BoundKernel::Outcome BoundKernel::call_recorded(const CallPlan& plan, std::initializer_list<TensorArg> inputs, at::Tensor* outputs) const {
   SavedOutputs saved;
   const Outcome outcome = [&] {
     const at::NoGradGuard no_grad;  // copies of strided inputs are no steps of the graph
-    return run(*plan, inputs, outputs, saved.data());
+    return run(plan, inputs, outputs, saved.data());
   }();
-  if (outcome == Outcome::done) record(inputs, outputs, saved, plan->backward_workspace);
+  if (outcome == Outcome::done) record(inputs, outputs, saved, plan.backward_workspace);
   return outcome;
 }
 
@@ -200,16 +207,18 @@ BoundKernel::Outcome BoundKernel::call_through_operator(std::initializer_list<Te
   }
 }
 
-BoundKernel::Outcome BoundKernel::run(const CallPlan& plan, std::initializer_list<TensorArg> inputs,
+inline BoundKernel::Outcome BoundKernel::run(const CallPlan& plan, std::initializer_list<TensorArg> inputs,
                                       at::Tensor* outputs, at::Tensor* saved) const {
   std::array<graft_value, kMaxArguments> arguments;
   std::array<graft_tensor, kMaxArguments> views;
   std::vector<at::Tensor> copies;
-  std::memcpy(arguments.data(), template_.data(), template_.size() * sizeof(graft_value));
+  for (size_t i = 0; i < plan.arguments.size(); i += CallPlan::kArgumentsAtOnce)
+    std::memcpy(&arguments[i], &plan.arguments[i], CallPlan::kArgumentsAtOnce * sizeof(graft_value));
+  graft_tensor* view = views.data();
   const auto pass = [&](size_t position, const graft_tensor& planned, void* data) {
-    views[position] = planned;
-    views[position].data = data;
-    arguments[position] = as_value(&views[position]);
+    *view = planned;
+    view->data = data;
+    arguments[position] = as_value(view++);
   };
   uintptr_t misaligned = 0;
   for (const CallPlan::Input& input : plan.inputs) {
@@ -226,17 +235,30 @@ BoundKernel::Outcome BoundKernel::run(const CallPlan& plan, std::initializer_lis
     pass(output.position, output.view, made.mutable_data_ptr());
   }
 
-  Scratch scratch(plan.workspace);
+  if (plan.workspace == 0) return forward(&cpu_call_.call, arguments.data());
+  const Scratch scratch(plan.workspace);
   CpuCall cpu = cpu_call_;
   cpu.call.workspace = scratch.data();
   cpu.call.workspace_size = plan.workspace;
-  const graft_status status =
-      call_plugin([&] { return forward_(instance_->made, &cpu.call, arguments.data()); });
-  if (status == GRAFT_OK) [[likely]] return Outcome::done;
+  return forward(&cpu.call, arguments.data());
+}
+
+inline BoundKernel::Outcome BoundKernel::forward(const graft_call* call, const graft_value* arguments) const {
+  const graft_status status = call_plugin([&] { return forward_(instance_->made, call, arguments); });
+  return status == GRAFT_OK ? Outcome::done : failed(status);
+}
+
+BoundKernel::Outcome BoundKernel::failed(graft_status status) const {
   if (status == GRAFT_UNSUPPORTED && !inout_) return Outcome::unsupported;
   last_failure = status_name(status) + (plugin_message().empty() ? "" : ": " + plugin_message());
   if (inout_ || status == GRAFT_DEVICE_LOST) throw_plugin_error(status, kernel().ref.str(), "forward");
   return Outcome::failed;
+}
+
+void BoundKernel::throw_too_many_outputs() const {
+  throw Error(ErrorCode::invalid_argument, "call of " + kernel().ref.str(),
+              std::string(instance_->contract().name) + " has more outputs than the layer takes",
+              "let own() return a std::tuple of all outputs");
 }
 
 void BoundKernel::throw_misaligned(const graft_value* arguments) const {

@@ -72,15 +72,25 @@ class BoundKernel {
   BoundKernel(std::shared_ptr<const Kernel> kernel, LayerFacts facts, Unfit);
   void watch_weights();
   void prepare();
-  bool weights_changed() const;
-  bool gradient_needed(std::initializer_list<TensorArg> inputs) const;
-  Outcome call_itself(std::initializer_list<TensorArg> inputs, at::Tensor* outputs, size_t output_count) const;
+  [[gnu::always_inline]] bool weights_changed() const;
+  [[gnu::always_inline]] bool gradient_needed(std::initializer_list<TensorArg> inputs) const;
+  [[gnu::always_inline]] Outcome call_itself(std::initializer_list<TensorArg> inputs, at::Tensor* outputs, size_t output_count) const;
+  /// The first call of its shapes.
+  [[gnu::noinline]] Outcome call_planned_now(std::initializer_list<TensorArg> inputs, at::Tensor* outputs, size_t output_count,
+                                             bool for_backward) const;
+  [[gnu::always_inline]] Outcome call_as_planned(const CallPlan& plan, std::initializer_list<TensorArg> inputs, at::Tensor* outputs, size_t output_count) const;
+  /// A call that becomes a step of torch's graph.
+  [[gnu::noinline]] Outcome call_recorded(const CallPlan& plan, std::initializer_list<TensorArg> inputs, at::Tensor* outputs) const;
   /// A call that is more than one of the entry: of the contract's operator, or of a fusion.
   Outcome call_specially(std::initializer_list<TensorArg> inputs, at::Tensor* outputs, size_t output_count) const;
   /// The call as a call of the contract's operator.
   Outcome call_through_operator(std::initializer_list<TensorArg> inputs, at::Tensor* outputs, size_t output_count) const;
   /// The call without its autograd; `saved` may be null if the plan has none.
-  Outcome run(const CallPlan& plan, std::initializer_list<TensorArg> inputs, at::Tensor* outputs, at::Tensor* saved) const;
+  [[gnu::always_inline]] Outcome run(const CallPlan& plan, std::initializer_list<TensorArg> inputs, at::Tensor* outputs, at::Tensor* saved) const;
+  [[gnu::always_inline]] Outcome forward(const graft_call* call, const graft_value* arguments) const;
+  /// What a status other than GRAFT_OK means for the call.
+  [[gnu::noinline]] Outcome failed(graft_status status) const;
+  [[noreturn]] void throw_too_many_outputs() const;
   [[noreturn]] void throw_misaligned(const graft_value* arguments) const;
   /// What the entry has to say to a call of these shapes: whether it serves it, and with how much workspace. False: it failed.
   bool ask_entry(CallPlan& plan) const;

@@ -68,7 +68,10 @@ std::unique_ptr<CallPlan> plan_call(const ContractPlan& contract, std::span<cons
     const graft_argument& argument = declared.arguments[i];
     if (!is_input(argument) || is_weight(argument)) continue;
     const at::Tensor* tensor = inputs.begin()[number++].get();
-    if (tensor == nullptr) continue;
+    if (tensor == nullptr) {
+      plan->absent.push_back(number - 1);
+      continue;
+    }
     if (tensor->device() != device || tensor->layout() != at::kStrided || tensor->is_conj() || tensor->is_neg() || !tensor->has_storage()) return nullptr;
     CallPlan::Input& input = plan->inputs.emplace_back(CallPlan::Input{.number = number - 1, .position = i});
     describe(*tensor, argument.flags, input);
@@ -80,7 +83,10 @@ std::unique_ptr<CallPlan> plan_call(const ContractPlan& contract, std::span<cons
   if (std::string why; !contract.check(arguments.data(), binding, ContractPart::inputs, &why)) {
     throw broken_contract(declared, kernel, why);
   }
+  for (; number < inputs.size(); ++number) plan->absent.push_back(number);  // the contract has no more
   for (CallPlan::Input& input : plan->inputs) input.view.data = nullptr;
+  plan->arguments.assign(weights.begin(), weights.end());
+  plan->arguments.resize((weights.size() + CallPlan::kArgumentsAtOnce - 1) / CallPlan::kArgumentsAtOnce * CallPlan::kArgumentsAtOnce);
   if (!same_dtype(binding.dtype, to_graft(dtype))) plan->served = false;
 
   for (size_t i = 0; i < declared.argument_count && plan->served; ++i) {
@@ -93,11 +99,13 @@ std::unique_ptr<CallPlan> plan_call(const ContractPlan& contract, std::span<cons
   return plan;
 }
 
-const CallPlan* CallPlans::find_other(std::initializer_list<TensorArg> inputs, bool for_backward, size_t count, size_t last) const {
+const CallPlan* CallPlans::find_other(std::initializer_list<TensorArg> inputs, bool for_backward, const CallPlan* last) const {
+  const size_t count = count_.load(std::memory_order_acquire);
   for (size_t i = 0; i < count; ++i) {
-    if (i == last || !plans_[i]->fits(inputs, for_backward)) continue;
-    last_.store(i, std::memory_order_relaxed);
-    return plans_[i].get();
+    const CallPlan* plan = plans_[i].get();
+    if (plan == last || !plan->fits(inputs, for_backward)) continue;
+    last_.store(plan, std::memory_order_release);
+    return plan;
   }
   return nullptr;
 }

@@ -22,6 +22,7 @@ namespace graft {
 /// same. Immutable once made, so that any thread may read it. Views point into the plan itself and have no data.
 struct CallPlan {
   using Sizes = std::array<int64_t, kMaxRank>;
+  static constexpr size_t kArgumentsAtOnce = 4;  // a call copies them by so many: a line of the cache
   struct Input {
     size_t number = 0;    // among the call's inputs
     size_t position = 0;  // in the contract
@@ -54,6 +55,8 @@ struct CallPlan {
   bool served = true;         // false: the kernel leaves such calls to the layer's own forward
   size_t input_count = 0;     // of the call, absent ones included
   std::vector<Input> inputs = {};    // those that are there, in the call's order
+  std::vector<size_t> absent = {};   // the others' numbers
+  std::vector<graft_value> arguments = {};  // with the weights filled in; as many as the contract has, rounded up to kArgumentsAtOnce
   std::vector<Output> outputs = {};  // in the contract's order
   size_t returned = 0;               // outputs that the caller gets
   size_t workspace = 0, backward_workspace = 0;  // bytes
@@ -62,30 +65,27 @@ struct CallPlan {
 // Here, and without a call of its own, since it stands on the way of each call.
 inline bool CallPlan::fits(std::initializer_list<TensorArg> call_inputs, bool with_backward) const {
   if (with_backward != for_backward || call_inputs.size() != input_count) return false;
-  const TensorArg* next = call_inputs.begin();
+  const TensorArg* given = call_inputs.begin();
   for (const Input& input : inputs) {
-    for (; next != call_inputs.begin() + input.number; ++next) {
-      if (next->get() != nullptr) return false;
-    }
-    if (next->get() == nullptr || !input.describes(*(next++)->get(), device)) return false;
+    const at::Tensor* tensor = given[input.number].get();
+    if (tensor == nullptr || !input.describes(*tensor, device)) return false;
   }
-  for (; next != call_inputs.end(); ++next) {
-    if (next->get() != nullptr) return false;
+  for (const size_t number : absent) {
+    if (given[number].get() != nullptr) return false;
   }
   return true;
 }
 
 inline bool CallPlan::Input::describes(const at::Tensor& tensor, c10::Device device) const {
   const c10::TensorImpl& impl = *tensor.unsafeGetTensorImpl();
-  // The keys come first: they tell tensors apart that have no strides or no storage.
-  if (impl.key_set() != keys || impl.dtype() != dtype || impl.device() != device) return false;
+  // The keys come first: they tell tensors apart that have no strides or no storage, or are on a device of another type.
+  if (impl.key_set() != keys || impl.dtype() != dtype || (!device.is_cpu() && impl.device() != device)) return false;
   const c10::IntArrayRef its_sizes = impl.sizes();
   if (its_sizes.size() != size_t(view.ndim)) return false;
   const int64_t* its_strides = impl.strides().data();
-  for (size_t d = 0; d < its_sizes.size(); ++d) {
-    if (its_sizes[d] != sizes[d] || its_strides[d] != strides[d]) return false;
-  }
-  return true;
+  int64_t difference = 0;  // one branch for all dimensions
+  for (size_t d = 0; d < its_sizes.size(); ++d) difference |= (its_sizes[d] ^ sizes[d]) | (its_strides[d] ^ strides[d]);
+  return difference == 0;
 }
 
 /// Error(invalid_argument) for a call whose tensors are not as the contract has them.
@@ -103,10 +103,9 @@ class CallPlans {
  public:
   /// Null if no call of these shapes has been planned.
   const CallPlan* find(std::initializer_list<TensorArg> inputs, bool for_backward) const {
-    const size_t count = count_.load(std::memory_order_acquire);
-    const size_t last = last_.load(std::memory_order_relaxed);
-    if (last < count && plans_[last]->fits(inputs, for_backward)) return plans_[last].get();
-    return find_other(inputs, for_backward, count, last);
+    const CallPlan* last = last_.load(std::memory_order_acquire);
+    if (last != nullptr && last->fits(inputs, for_backward)) [[likely]] return last;
+    return find_other(inputs, for_backward, last);
   }
 
   /// Keeps `plan` for later calls, unless there are kMost already: shapes that differ with each call (a growing KV cache) are planned
@@ -115,11 +114,11 @@ class CallPlans {
 
  private:
   static constexpr size_t kMost = 8;
-  const CallPlan* find_other(std::initializer_list<TensorArg> inputs, bool for_backward, size_t count, size_t last) const;
+  [[gnu::noinline]] const CallPlan* find_other(std::initializer_list<TensorArg> inputs, bool for_backward, const CallPlan* last) const;
 
   std::array<std::unique_ptr<const CallPlan>, kMost> plans_;  // the first count_ are there, and stay
   std::atomic<size_t> count_ = 0;
-  mutable std::atomic<size_t> last_ = 0;  // where the last one was found
+  mutable std::atomic<const CallPlan*> last_ = nullptr;  // found last; null: none yet
   std::mutex mutex_;                      // of writers
 };
 

@@ -49,13 +49,19 @@ void open_range(at::RecordFunction& range, const std::string& layer, const Bound
 void tell_call(const LayerReport& line, std::chrono::nanoseconds time);
 void tell_error(const LayerReport& line, const std::string& reason);
 
-/// Of a call that somebody looks at.
+/// Whether somebody looks at calls. The cheapest of torch's ways to ask: 7 ns here with all the rest, where at::hasCallbacks()
+/// alone takes 20.
+inline bool is_watched() {
+  return at::getStepCallbacksUnlessEmpty(at::RecordScope::FUNCTION).has_value() || event_sink::is_heard();
+}
+
+/// Runs `call`, which is kernel.call(inputs, …), where somebody looks. `slot` has layer() and report().
 template <class Slot, class Call>
-[[gnu::noinline]] BoundKernel::Outcome watched_closely(const Slot& slot, const BoundKernel& kernel,
-                                                       std::initializer_list<TensorArg> inputs, CallCounters& counters,
-                                                       std::optional<at::StepCallbacks> profiler, Call& call) {
+BoundKernel::Outcome watched(const Slot& slot, const BoundKernel& kernel, std::initializer_list<TensorArg> inputs,
+                             CallCounters& counters, Call&& call) {
   std::optional<at::RecordFunction> range;
-  if (profiler) open_range(range.emplace(std::move(*profiler)), slot.layer(), kernel, inputs);
+  if (auto profiler = at::getStepCallbacksUnlessEmpty(at::RecordScope::FUNCTION))
+    open_range(range.emplace(std::move(*profiler)), slot.layer(), kernel, inputs);
   const auto start = std::chrono::steady_clock::now();
   try {
     const BoundKernel::Outcome outcome = call();
@@ -72,24 +78,6 @@ template <class Slot, class Call>
   } catch (const Error& error) {
     range.reset();
     if (error.code() == ErrorCode::plugin) tell_error(slot.report(), error.why());
-    throw;
-  }
-}
-
-/// Runs `call`, which is kernel.call(inputs, …). `slot` has layer() and report().
-template <class Slot, class Call>
-BoundKernel::Outcome watched(const Slot& slot, const BoundKernel& kernel, std::initializer_list<TensorArg> inputs,
-                             CallCounters& counters, Call&& call) {
-  try {
-    // The cheapest of torch's ways to ask: 7 ns here with all the rest, where at::hasCallbacks() alone takes 20.
-    std::optional<at::StepCallbacks> profiler = at::getStepCallbacksUnlessEmpty(at::RecordScope::FUNCTION);
-    const bool seen = profiler || event_sink::is_heard();
-    const BoundKernel::Outcome outcome =
-        seen ? watched_closely(slot, kernel, inputs, counters, std::move(profiler), call) : call();
-    counters.count(outcome);
-    return outcome;
-  } catch (const Error& error) {
-    if (error.code() == ErrorCode::plugin) counters.count(BoundKernel::Outcome::failed);
     throw;
   }
 }

@@ -156,31 +156,51 @@ bool SlotState::run(std::initializer_list<TensorArg> inputs, at::Tensor* outputs
     training = trains();
   }
   const BoundKernel* kernel = kernel_of(training).load(std::memory_order_acquire);
-  if (kernel == nullptr && !use_fallback_) throw_missing(training);
-  if (kernel != nullptr && !kernel->deterministic() && !may_run(*kernel)) return false;
-  while (kernel != nullptr) {
-    switch (watched(*this, *kernel, inputs, counters_, [&] { return kernel->call(inputs, outputs, count); })) {
-      case BoundKernel::Outcome::done: return true;
-      case BoundKernel::Outcome::unsupported: return false;
-      case BoundKernel::Outcome::stale: {
-        bool changed = false;
-        kernel = rebind(kernel, training, changed);
-        if (changed) event_sink::tell(report());
-        if (kernel == nullptr && !use_fallback_) throw_missing(training);
-        break;
-      }
-      case BoundKernel::Outcome::unfit:
-        if (!use_fallback_) throw_missing(training);
-        return false;
-      case BoundKernel::Outcome::failed:
-        if (!use_fallback_) {
-          throw Error(ErrorCode::plugin, "kernel " + kernel->kernel().ref.str(), BoundKernel::failure(),
-                      "set use_fallback = true to let the layer's own forward take over");
-        }
-        if (count_failure(kernel, training)) event_sink::tell(report());
-        return false;
-    }
+  if (kernel == nullptr) [[unlikely]] return left_to_own(training);
+  if (!kernel->deterministic() && !may_run(*kernel)) return false;
+  const BoundKernel::Outcome outcome = call(*kernel, inputs, outputs, count);
+  if (outcome == BoundKernel::Outcome::done) [[likely]] return true;
+  return settle(outcome, kernel, training, inputs, outputs, count);
+}
+
+inline BoundKernel::Outcome SlotState::call(const BoundKernel& kernel, std::initializer_list<TensorArg> inputs, at::Tensor* outputs, size_t count) {
+  try {
+    const BoundKernel::Outcome outcome =
+        is_watched() ? call_watched(kernel, inputs, outputs, count) : kernel.call(inputs, outputs, count);
+    counters_.count(outcome);
+    return outcome;
+  } catch (const Error& error) {
+    if (error.code() == ErrorCode::plugin) counters_.count(BoundKernel::Outcome::failed);
+    throw;
   }
+}
+
+BoundKernel::Outcome SlotState::call_watched(const BoundKernel& kernel, std::initializer_list<TensorArg> inputs, at::Tensor* outputs, size_t count) {
+  return watched(*this, kernel, inputs, counters_, [&] { return kernel.call(inputs, outputs, count); });
+}
+
+bool SlotState::settle(BoundKernel::Outcome outcome, const BoundKernel* kernel, bool training, std::initializer_list<TensorArg> inputs,
+                       at::Tensor* outputs, size_t count) {
+  while (outcome == BoundKernel::Outcome::stale) {
+    bool changed = false;
+    kernel = rebind(kernel, training, changed);
+    if (changed) event_sink::tell(report());
+    if (kernel == nullptr) return left_to_own(training);
+    outcome = call(*kernel, inputs, outputs, count);
+  }
+  if (outcome == BoundKernel::Outcome::unfit) return left_to_own(training);
+  if (outcome == BoundKernel::Outcome::failed) {
+    if (!use_fallback_) {
+      throw Error(ErrorCode::plugin, "kernel " + kernel->kernel().ref.str(), BoundKernel::failure(),
+                  "set use_fallback = true to let the layer's own forward take over");
+    }
+    if (count_failure(kernel, training)) event_sink::tell(report());
+  }
+  return outcome == BoundKernel::Outcome::done;
+}
+
+bool SlotState::left_to_own(bool training) const {
+  if (!use_fallback_) throw_missing(training);
   return false;
 }
 

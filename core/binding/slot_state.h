@@ -74,6 +74,15 @@ class SlotState {
   std::shared_ptr<const BoundKernel> made_again(const BoundKernel& stale, std::string& why) const;
   /// Whether that was one too many, and the kernel is in force no more.
   bool count_failure(const BoundKernel* kernel, bool training);
+  /// One call of the kernel, counted, and seen by whoever watches.
+  BoundKernel::Outcome call(const BoundKernel& kernel, std::initializer_list<TensorArg> inputs, at::Tensor* outputs, size_t count);
+  [[gnu::noinline]] BoundKernel::Outcome call_watched(const BoundKernel& kernel, std::initializer_list<TensorArg> inputs, at::Tensor* outputs,
+                                                      size_t count);
+  /// What follows a call that was not simply done; as run().
+  [[gnu::noinline]] bool settle(BoundKernel::Outcome outcome, const BoundKernel* kernel, bool training, std::initializer_list<TensorArg> inputs,
+                                at::Tensor* outputs, size_t count);
+  /// False: the layer's own forward shall run. Throws where it must not.
+  [[gnu::noinline]] bool left_to_own(bool training) const;
   /// Throws the reason if a kernel was asked for, and could not be had.
   void throw_missing(bool training) const;
 

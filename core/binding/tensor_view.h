@@ -56,7 +56,10 @@ inline void* data_for_writing(const at::Tensor& tensor, int64_t itemsize) {
 }
 
 /// Counts changes in place; 0 for a tensor of inference mode, which counts none.
-inline int64_t version_of(const at::Tensor& tensor) { return tensor.is_inference() ? 0 : tensor._version(); }
+inline int64_t version_of(const at::Tensor& tensor) {
+  c10::TensorImpl& impl = *tensor.unsafeGetTensorImpl();  // Tensor::_version() asks by way of a virtual function
+  return impl.is_inference() ? 0 : impl.version_counter().current_version();
+}
 
 /// A view that is valid while `tensor` lives and is not resized.
 inline graft_tensor view(const at::Tensor& tensor) {

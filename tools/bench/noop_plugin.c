@@ -22,6 +22,7 @@ static const graft_entry entry = {
     .device_type = GRAFT_DEVICE_CPU,
     .dtypes = dtypes,
     .dtype_count = 1,
+    .flags = GRAFT_ENTRY_DETERMINISTIC,
     .create = create,
     .forward = forward,
 };
