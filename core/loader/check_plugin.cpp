@@ -1,5 +1,7 @@
 #include "check_plugin.h"
 
+#include <cstdint>
+
 #include "graft/error.h"
 #include "graft/plugin_call.h"
 

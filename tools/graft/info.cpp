@@ -120,7 +120,7 @@ void print_variants(const ordered_json& info) {
   if (width > 0) fmt::print("  variants\n");
   for (const ordered_json& variant : info["variants"]) {
     const std::string name = variant["name"];
-    const bool chosen = name == info["chosen"];
+    const bool chosen = info["chosen"] == ordered_json(name);
     fmt::print("    {} {:<{}}  {}\n", variant["accepted"] ? styled("✓", Style::green) : styled("✗", Style::dim), printable(name), width,
                chosen ? styled("chosen", Style::bold) : printable(variant["reason"].get<std::string>()));
   }
