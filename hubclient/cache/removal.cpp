@@ -181,7 +181,7 @@ class RepoRemoval {
     std::set<std::string> commits;
     auto add = [&](const fs::path& file, const std::string& commit) {
       struct stat status {};
-      if (lstat(file.c_str(), &status) == 0 && CacheTime::clock::from_time_t(status.st_mtime) >= limit) commits.insert(commit);
+      if (is_commit(commit) && lstat(file.c_str(), &status) == 0 && CacheTime::clock::from_time_t(status.st_mtime) >= limit) commits.insert(commit);
     };
     walk_folder(folder_ / "trees", [&](const fs::path& listing) { add(listing, listing.stem()); });
     walk_folder(folder_ / "refs", [&](const fs::path& ref) { add(ref, commit_in(ref)); });

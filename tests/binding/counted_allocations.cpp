@@ -10,12 +10,11 @@ namespace {
 
 thread_local graft::test::Allocations counted;
 
-void* allocated(void* memory) {
+void* allocated(void* memory, std::size_t size) {
   if (memory == nullptr) return memory;
-  const int64_t bytes = int64_t(malloc_usable_size(memory));
   ++counted.count;
-  counted.bytes += bytes;
-  counted.kept += bytes;
+  counted.bytes += int64_t(size);
+  counted.kept += int64_t(malloc_usable_size(memory));
   return memory;
 }
 
@@ -34,19 +33,19 @@ void* __libc_realloc(void*, std::size_t);
 void* __libc_memalign(std::size_t, std::size_t);
 void __libc_free(void*);
 
-void* malloc(std::size_t size) { return allocated(__libc_malloc(size)); }
-void* calloc(std::size_t count, std::size_t size) { return allocated(__libc_calloc(count, size)); }
+void* malloc(std::size_t size) { return allocated(__libc_malloc(size), size); }
+void* calloc(std::size_t count, std::size_t size) { return allocated(__libc_calloc(count, size), count * size); }
 
 void* realloc(void* old, std::size_t size) {
   if (old != nullptr) counted.kept -= int64_t(malloc_usable_size(old));
-  return allocated(__libc_realloc(old, size));
+  return allocated(__libc_realloc(old, size), size);
 }
 
-void* memalign(std::size_t alignment, std::size_t size) { return allocated(__libc_memalign(alignment, size)); }
-void* aligned_alloc(std::size_t alignment, std::size_t size) { return allocated(__libc_memalign(alignment, size)); }
+void* memalign(std::size_t alignment, std::size_t size) { return allocated(__libc_memalign(alignment, size), size); }
+void* aligned_alloc(std::size_t alignment, std::size_t size) { return allocated(__libc_memalign(alignment, size), size); }
 
 int posix_memalign(void** memory, std::size_t alignment, std::size_t size) {
-  *memory = allocated(__libc_memalign(alignment, size));
+  *memory = allocated(__libc_memalign(alignment, size), size);
   return *memory != nullptr ? 0 : ENOMEM;
 }
 

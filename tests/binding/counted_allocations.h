@@ -7,7 +7,7 @@ namespace graft::test {
 
 struct Allocations {
   int64_t count = 0;  // of blocks asked for
-  int64_t bytes = 0;  // that they take
+  int64_t bytes = 0;  // asked for: how many they take depends on what malloc has lying about
   int64_t kept = 0;   // bytes that were not given back: may be negative where earlier ones were
   bool operator==(const Allocations&) const = default;
 };
