@@ -159,12 +159,9 @@ inline BoundKernel::Outcome BoundKernel::call_itself(std::initializer_list<Tenso
   std::unique_ptr<CallPlan> unkept;
   const CallPlan* plan = plans_.find(inputs, for_backward);
   if (plan == nullptr) [[unlikely]] {
-    unkept = plan_call(*facts().plan, template_, binding_, inputs, for_backward, facts().device, facts().dtype,
-                       kernel().ref.str());
-    if (unkept == nullptr) return Outcome::unsupported;
-    if (!ask_entry(*unkept)) return Outcome::failed;
-    plan = plans_.keep(unkept);
-    if (plan == nullptr) plan = unkept.get();
+    Outcome why;
+    plan = plan_anew(inputs, for_backward, unkept, why);
+    if (plan == nullptr) return why;
   }
   if (!plan->served) return Outcome::unsupported;
   if (plan->returned > output_count) {
@@ -181,6 +178,24 @@ inline BoundKernel::Outcome BoundKernel::call_itself(std::initializer_list<Tenso
   }();
   if (outcome == Outcome::done) record(inputs, outputs, saved, plan->backward_workspace);
   return outcome;
+}
+
+const CallPlan* BoundKernel::plan_anew(std::initializer_list<TensorArg> inputs, bool for_backward, std::unique_ptr<CallPlan>& unkept,
+                                       Outcome& why) const {
+  unkept = plan_call(*facts().plan, template_, binding_, inputs, for_backward, facts().device, facts().dtype, kernel().ref.str());
+  why = unkept == nullptr ? Outcome::unsupported : Outcome::failed;
+  if (unkept == nullptr || !ask_entry(*unkept)) return nullptr;
+  const CallPlan* kept = plans_.keep(unkept);
+  return kept != nullptr ? kept : unkept.get();
+}
+
+bool BoundKernel::plan_ahead(std::initializer_list<TensorArg> inputs) const {
+  if (weights_changed() || unfit_) return false;
+  std::unique_ptr<CallPlan> unkept;
+  Outcome why;
+  const CallPlan* plan = plans_.find(inputs, /*for_backward=*/false);
+  if (plan == nullptr) plan = plan_anew(inputs, /*for_backward=*/false, unkept, why);
+  return plan != nullptr && plan->served;
 }
 
 BoundKernel::Outcome BoundKernel::call_through_operator(std::initializer_list<TensorArg> inputs, at::Tensor* outputs,

@@ -46,6 +46,11 @@ class BoundKernel {
   /// and Error(plugin) if an inout argument may be half written or the device is lost.
   Outcome call(std::initializer_list<TensorArg> inputs, at::Tensor* outputs, size_t output_count) const;
 
+  /// Whether a call of these inputs, none of which needs a gradient, would run the entry; plans it, so that the call itself does
+  /// not. Throws Error(invalid_argument) as call() does.
+  bool plan_ahead(std::initializer_list<TensorArg> inputs) const;
+  bool gradient_needed(std::initializer_list<TensorArg> inputs) const;
+
   const Kernel& kernel() const { return instance_->kernel; }
   const std::shared_ptr<const Kernel>& held_kernel() const { return instance_->held; }
   /// Whether it is what binding `kernel` with `facts` would make again.
@@ -73,7 +78,8 @@ class BoundKernel {
   void watch_weights();
   void prepare();
   bool weights_changed() const;
-  bool gradient_needed(std::initializer_list<TensorArg> inputs) const;
+  /// Null: `why` the entry does not get the call. `unkept`: holds the plan if plans_ does not.
+  const CallPlan* plan_anew(std::initializer_list<TensorArg> inputs, bool for_backward, std::unique_ptr<CallPlan>& unkept, Outcome& why) const;
   Outcome call_itself(std::initializer_list<TensorArg> inputs, at::Tensor* outputs, size_t output_count) const;
   /// A call that is more than one of the entry: of the contract's operator, or of a fusion.
   Outcome call_specially(std::initializer_list<TensorArg> inputs, at::Tensor* outputs, size_t output_count) const;
