@@ -151,48 +151,15 @@ bool SlotState::pass(std::initializer_list<TensorArg> inputs, at::Tensor* output
   return true;
 }
 
-CallTurn SlotState::run(std::initializer_list<TensorArg> inputs, at::Tensor* outputs, size_t count) {
+CallTurn SlotState::run(std::initializer_list<TensorArg> inputs, at::Tensor* outputs, size_t count, bool as_always) {
   bool training;  // asked for in one step where nothing is pinned: trains() would take a bound call 2 ns more
   if (const uint8_t chosen = chosen_.load(std::memory_order_relaxed); chosen == kByModule) {
     training = owner_->is_training();
   } else {
-    if ((chosen & kPasses) != 0 && pass(inputs, outputs, count)) return CallTurn::kernel;
+    if ((chosen & kPasses) != 0 && !as_always && pass(inputs, outputs, count)) return CallTurn::kernel;
     training = trains();
-    if ((chosen & kTries) != 0 && !training) return run_fastest(inputs, outputs, count);
+    if ((chosen & kTries) != 0 && !training && !as_always) return run_fastest(inputs, outputs, count);
   }
-  return run_kernel(inputs, outputs, count, training);
-}
-
-CallTurn SlotState::run_fastest(std::initializer_list<TensorArg> inputs, at::Tensor* outputs, size_t count) {
-  SpeedTrial* trial = trial_.load(std::memory_order_acquire);
-  const BoundKernel* kernel = inference_.load(std::memory_order_acquire);
-  const bool compares = trial != nullptr && kernel != nullptr && !kernel->gradient_needed(inputs) &&
-                        (kernel->deterministic() || !determinism_is_asked_for());
-  uint64_t inputs_class = 0;
-  bool timed = false;
-  if (compares) {
-    const uint32_t findings = trial->findings();
-    if (told_findings_.load(std::memory_order_relaxed) != findings && told_findings_.exchange(findings) != findings) event_sink::tell(report());
-    inputs_class = SpeedTrial::class_of(inputs);
-    const SpeedTrial::Keeps keeps = trial->keeps(inputs_class);
-    if (keeps == SpeedTrial::Keeps::own) return CallTurn::own;
-    timed = keeps == SpeedTrial::Keeps::open && kernel->plan_ahead(inputs);
-    if (timed && trial->next(inputs_class, inputs) == SpeedTrial::Side::own) {
-      trial->begin_own(inputs_class);
-      return CallTurn::timed_own;
-    }
-  }
-  const auto start = timed ? SpeedTrial::Clock::now() : SpeedTrial::Clock::time_point();
-  const CallTurn turn = run_kernel(inputs, outputs, count, /*training=*/false);
-  if (!timed) return turn;
-  const auto time = SpeedTrial::Clock::now() - start;
-  turn == CallTurn::kernel ? trial->kernel_ran(inputs_class, time) : trial->give_up(inputs_class);
-  return turn;
-}
-
-// In both of its callers' bodies: a call more would cost each bound call a nanosecond.
-[[gnu::always_inline]] inline CallTurn SlotState::run_kernel(std::initializer_list<TensorArg> inputs, at::Tensor* outputs, size_t count,
-                                                             bool training) {
   const BoundKernel* kernel = kernel_of(training).load(std::memory_order_acquire);
   if (kernel == nullptr && !use_fallback_) throw_missing(training);
   if (kernel != nullptr && !kernel->deterministic() && !may_run(*kernel)) return CallTurn::own;
@@ -220,6 +187,33 @@ CallTurn SlotState::run_fastest(std::initializer_list<TensorArg> inputs, at::Ten
     }
   }
   return CallTurn::own;
+}
+
+CallTurn SlotState::run_fastest(std::initializer_list<TensorArg> inputs, at::Tensor* outputs, size_t count) {
+  SpeedTrial* trial = trial_.load(std::memory_order_acquire);
+  const BoundKernel* kernel = inference_.load(std::memory_order_acquire);
+  const bool compares = trial != nullptr && kernel != nullptr && !kernel->gradient_needed(inputs) &&
+                        (kernel->deterministic() || !determinism_is_asked_for());
+  uint64_t inputs_class = 0;
+  bool timed = false;
+  if (compares) {
+    const uint32_t findings = trial->findings();
+    if (told_findings_.load(std::memory_order_relaxed) != findings && told_findings_.exchange(findings) != findings) event_sink::tell(report());
+    inputs_class = SpeedTrial::class_of(inputs);
+    const SpeedTrial::Keeps keeps = trial->keeps(inputs_class);
+    if (keeps == SpeedTrial::Keeps::own) return CallTurn::own;
+    timed = keeps == SpeedTrial::Keeps::open && kernel->plan_ahead(inputs);
+    if (timed && trial->next(inputs_class, inputs) == SpeedTrial::Side::own) {
+      trial->begin_own(inputs_class);
+      return CallTurn::timed_own;
+    }
+  }
+  const auto start = timed ? SpeedTrial::Clock::now() : SpeedTrial::Clock::time_point();
+  const CallTurn turn = run(inputs, outputs, count, /*as_always=*/true);
+  if (!timed) return turn;
+  const auto time = SpeedTrial::Clock::now() - start;
+  turn == CallTurn::kernel ? trial->kernel_ran(inputs_class, time) : trial->give_up(inputs_class);
+  return turn;
 }
 
 void SlotState::throw_missing(bool training) const {

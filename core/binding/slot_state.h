@@ -53,16 +53,14 @@ class SlotState {
   /// The line of the mode in force now.
   LayerReport report() const;
 
-  /// The way of one call.
-  CallTurn run(std::initializer_list<TensorArg> inputs, at::Tensor* outputs, size_t count);
+  /// The way of one call. `as_always`: a trial has had its say.
+  CallTurn run(std::initializer_list<TensorArg> inputs, at::Tensor* outputs, size_t count, bool as_always = false);
 
   /// Not null: a call comes here; null: the layer's own forward runs, whatever the mode.
   const std::atomic<const void*>& active() const { return active_; }
 
  private:
   bool trains() const;
-  /// The way of a call of the bound kernel.
-  CallTurn run_kernel(std::initializer_list<TensorArg> inputs, at::Tensor* outputs, size_t count, bool training);
   /// The way of a call in inference where the kernel may be slower than the own forward.
   CallTurn run_fastest(std::initializer_list<TensorArg> inputs, at::Tensor* outputs, size_t count);
   /// Whether a kernel that is not deterministic may run now; tells the layer's line where that has changed. Throws if it may
