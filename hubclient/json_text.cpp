@@ -1,5 +1,6 @@
 #include "json_text.h"
 
+#include <algorithm>
 #include <cmath>
 #include <fstream>
 #include <unordered_set>
@@ -24,12 +25,13 @@ std::string read_text(const std::filesystem::path& path, std::size_t limit) {
   }
   std::ifstream file(path, std::ios::binary);
   std::string text;
-  constexpr std::size_t chunk = std::size_t{1} << 20;
+  std::size_t chunk = std::size_t{8} << 10;  // most files are small
   while (file && text.size() <= limit) {
     const std::size_t had = text.size();
     text.resize(had + chunk);
-    file.read(text.data() + had, chunk);
+    file.read(text.data() + had, static_cast<std::streamsize>(chunk));
     text.resize(had + static_cast<std::size_t>(file.gcount()));
+    chunk = std::min(2 * chunk, std::size_t{1} << 20);
   }
   if (text.size() > limit) {
     throw Error(ErrorCode::corrupt, path.string(), "larger than " + std::to_string(limit >> 20) + " MiB",

@@ -48,6 +48,10 @@ std::string BindReport::json() const {
     if (l.counters.timed > 0) row["seconds"] = l.counters.seconds;
     if (!l.reference.empty()) row["reference"] = l.reference;
     if (!l.covered_by.empty()) row["covered_by"] = l.covered_by;
+    for (const LayerTiming& t : l.timings) {
+      row["timings"].push_back({{"shapes", t.shapes}, {"kernel_seconds", t.kernel_seconds}, {"own_seconds", t.own_seconds},
+                                {"keeps", t.keeps_kernel ? "kernel" : "own"}});
+    }
     out["layers"].push_back(std::move(row));
   }
   out["warnings"] = warnings;

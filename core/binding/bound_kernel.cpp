@@ -1,7 +1,5 @@
 #include "bound_kernel.h"
 
-#include <ATen/core/grad_mode.h>
-
 #include <algorithm>
 #include <array>
 #include <cstring>
@@ -125,17 +123,6 @@ inline bool BoundKernel::weights_changed() const {
   return false;
 }
 
-inline bool BoundKernel::gradient_needed(std::initializer_list<TensorArg> inputs) const {
-  if (!at::GradMode::is_enabled()) return false;
-  for (const TensorArg& input : inputs) {
-    if (input.get() != nullptr && input.get()->requires_grad()) return true;
-  }
-  for (const Weight& weight : weights_) {
-    if (weight.tensor.requires_grad()) return true;
-  }
-  return false;
-}
-
 BoundKernel::Outcome BoundKernel::call(std::initializer_list<TensorArg> inputs, at::Tensor* outputs,
                                        size_t output_count) const {
   if (special_) [[unlikely]] return call_specially(inputs, outputs, output_count);
@@ -164,12 +151,10 @@ BoundKernel::Outcome BoundKernel::call_planned_now(std::initializer_list<TensorA
                                                    size_t output_count, bool for_backward) const {
   if (unfit_) return Outcome::unfit;
   if (for_backward && !differentiable_) return Outcome::unsupported;
-  std::unique_ptr<CallPlan> unkept = plan_call(*facts().plan, template_, binding_, inputs, for_backward, facts().device, facts().dtype,
-                                               kernel().ref.str());
-  if (unkept == nullptr) return Outcome::unsupported;
-  if (!ask_entry(*unkept)) return Outcome::failed;
-  const CallPlan* plan = plans_.keep(unkept);
-  return call_as_planned(plan != nullptr ? *plan : *unkept, inputs, outputs, output_count);
+  std::unique_ptr<CallPlan> unkept;
+  Outcome why;
+  const CallPlan* plan = plan_anew(inputs, for_backward, unkept, why);
+  return plan != nullptr ? call_as_planned(*plan, inputs, outputs, output_count) : why;
 }
 
 inline BoundKernel::Outcome BoundKernel::call_as_planned(const CallPlan& plan, std::initializer_list<TensorArg> inputs,
@@ -188,6 +173,24 @@ BoundKernel::Outcome BoundKernel::call_recorded(const CallPlan& plan, std::initi
   }();
   if (outcome == Outcome::done) record(inputs, outputs, saved, plan.backward_workspace);
   return outcome;
+}
+
+const CallPlan* BoundKernel::plan_anew(std::initializer_list<TensorArg> inputs, bool for_backward, std::unique_ptr<CallPlan>& unkept,
+                                       Outcome& why) const {
+  unkept = plan_call(*facts().plan, template_, binding_, inputs, for_backward, facts().device, facts().dtype, kernel().ref.str());
+  why = unkept == nullptr ? Outcome::unsupported : Outcome::failed;
+  if (unkept == nullptr || !ask_entry(*unkept)) return nullptr;
+  const CallPlan* kept = plans_.keep(unkept);
+  return kept != nullptr ? kept : unkept.get();
+}
+
+bool BoundKernel::plan_ahead(std::initializer_list<TensorArg> inputs) const {
+  if (weights_changed() || unfit_) return false;
+  std::unique_ptr<CallPlan> unkept;
+  Outcome why;
+  const CallPlan* plan = plans_.find(inputs, /*for_backward=*/false);
+  if (plan == nullptr) plan = plan_anew(inputs, /*for_backward=*/false, unkept, why);
+  return plan != nullptr && plan->served;
 }
 
 BoundKernel::Outcome BoundKernel::call_through_operator(std::initializer_list<TensorArg> inputs, at::Tensor* outputs,

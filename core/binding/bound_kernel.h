@@ -2,6 +2,7 @@
 #pragma once
 
 #include <ATen/core/Tensor.h>
+#include <ATen/core/grad_mode.h>
 
 #include <array>
 #include <initializer_list>
@@ -46,6 +47,11 @@ class BoundKernel {
   /// and Error(plugin) if an inout argument may be half written or the device is lost.
   Outcome call(std::initializer_list<TensorArg> inputs, at::Tensor* outputs, size_t output_count) const;
 
+  /// Whether a call of these inputs, none of which needs a gradient, would run the entry; plans it, so that the call itself does
+  /// not. Throws Error(invalid_argument) as call() does.
+  bool plan_ahead(std::initializer_list<TensorArg> inputs) const;
+  bool gradient_needed(std::initializer_list<TensorArg> inputs) const;
+
   const Kernel& kernel() const { return instance_->kernel; }
   const std::shared_ptr<const Kernel>& held_kernel() const { return instance_->held; }
   /// Whether it is what binding `kernel` with `facts` would make again.
@@ -73,8 +79,9 @@ class BoundKernel {
   void watch_weights();
   void prepare();
   [[gnu::always_inline]] bool weights_changed() const;
-  [[gnu::always_inline]] bool gradient_needed(std::initializer_list<TensorArg> inputs) const;
   [[gnu::always_inline]] Outcome call_itself(std::initializer_list<TensorArg> inputs, at::Tensor* outputs, size_t output_count) const;
+  /// Null: `why` the entry does not get the call. `unkept`: holds the plan if plans_ does not.
+  const CallPlan* plan_anew(std::initializer_list<TensorArg> inputs, bool for_backward, std::unique_ptr<CallPlan>& unkept, Outcome& why) const;
   /// The first call of its shapes.
   [[gnu::noinline]] Outcome call_planned_now(std::initializer_list<TensorArg> inputs, at::Tensor* outputs, size_t output_count,
                                              bool for_backward) const;
@@ -112,5 +119,17 @@ class BoundKernel {
   bool inout_ = false;                 // the contract has an argument that is written in place
   mutable CallPlans plans_;
 };
+
+// Here, since it stands on the way of each call.
+inline bool BoundKernel::gradient_needed(std::initializer_list<TensorArg> inputs) const {
+  if (!at::GradMode::is_enabled()) return false;
+  for (const TensorArg& input : inputs) {
+    if (input.get() != nullptr && input.get()->requires_grad()) return true;
+  }
+  for (const Weight& weight : weights_) {
+    if (weight.tensor.requires_grad()) return true;
+  }
+  return false;
+}
 
 }  // namespace graft

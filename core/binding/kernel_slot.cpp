@@ -27,7 +27,7 @@ KernelSlot::KernelSlot(const KernelSlot& other)
               (reinterpret_cast<const char*>(&other) - reinterpret_cast<const char*>(other.state_->owner()))),
           other.state_->plan(), other.state_->options())) {}
 
-bool KernelSlot::run(std::initializer_list<TensorArg> inputs, at::Tensor* outputs, size_t count) const {
+CallTurn KernelSlot::run(std::initializer_list<TensorArg> inputs, at::Tensor* outputs, size_t count) const {
   return state_->run(inputs, outputs, count);
 }
 

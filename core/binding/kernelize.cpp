@@ -9,6 +9,7 @@
 #include "decide.h"
 #include "event_sink.h"
 #include "near_names.h"
+#include "speed_trial.h"
 
 namespace graft {
 namespace {
@@ -104,6 +105,16 @@ Decisions decide_modes(Decider& decider, const Layer& layer, std::optional<Mode>
   return decisions;
 }
 
+/// Null: the kernel always runs, and its line says why if there is one.
+std::shared_ptr<SpeedTrial> trial_of(SpeedTrials& trials, const SlotState& layer, Decision& inference) {
+  if (inference.kernel == nullptr) return nullptr;
+  std::string why;
+  std::shared_ptr<SpeedTrial> trial = trials.of(layer, *inference.kernel, why);
+  std::string& reason = inference.line.reason;
+  if (!why.empty()) reason += (reason.empty() ? "" : "; ") + why;
+  return trial;
+}
+
 using Clock = std::chrono::steady_clock;
 
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
@@ -115,9 +126,12 @@ BindReport kernelize(torch::nn::Module& module, const KernelizeOptions& options)
   Decider decider(module, options, Decider::Make::kernels);
   const std::vector<Layer> layers = layers_of(module);
   decider.find_fusions(module, layers);
+  SpeedTrials trials;
   for (const Layer& layer : layers) {
     const auto layer_start = Clock::now();
     Decisions decisions = decide_modes(decider, layer, options.mode);
+    std::shared_ptr<SpeedTrial> trial;
+    if (options.kernel_policy == KernelPolicy::fastest) trial = trial_of(trials, *layer.slot, decisions.inference);
     const std::optional<Error> refused = decisions.now(module.is_training()).refused;
     layer.slot->bind({.module = layer.path,
                       .inference = std::move(decisions.inference.kernel),
@@ -126,6 +140,7 @@ BindReport kernelize(torch::nn::Module& module, const KernelizeOptions& options)
                       .training_chain = std::move(decisions.training.chain),
                       .inference_line = std::move(decisions.inference.line),
                       .training_line = std::move(decisions.training.line),
+                      .trial = std::move(trial),
                       .chosen = decisions.chosen,
                       .use_fallback = options.use_fallback || refused});  // it is left as it was
     if (event_sink::is_heard()) event_sink::tell(layer.slot->report(), seconds_since(layer_start));

@@ -56,7 +56,7 @@ LayerFacts SlotState::facts(c10::Device device, at::ScalarType fallback_dtype) c
 }
 
 bool SlotState::trains() const {
-  const auto chosen = SlotBinding::Chosen(chosen_.load(std::memory_order_relaxed) & ~kPasses);
+  const auto chosen = SlotBinding::Chosen(chosen_.load(std::memory_order_relaxed) & ~(kPasses | kTries));
   if (chosen == SlotBinding::Chosen::by_module) return owner_->is_training();
   return chosen == SlotBinding::Chosen::training;
 }
@@ -72,12 +72,15 @@ void SlotState::bind(SlotBinding binding) {
     if (chain != nullptr && std::find(chains_.begin(), chains_.end(), chain) == chains_.end()) chains_.push_back(chain);
   }
   use_fallback_ = binding.use_fallback;
-  chosen_.store(uint8_t(binding.chosen) | (chains_.empty() ? 0 : kPasses), std::memory_order_release);
+  chosen_.store(uint8_t(binding.chosen) | (chains_.empty() ? 0 : kPasses) | (binding.trial == nullptr ? 0 : kTries), std::memory_order_release);
   failures_ = 0;
   held_back_ = false;
   counters_.reset();
   inference_.store(binding.inference.get(), std::memory_order_release);
   training_.store(binding.training.get(), std::memory_order_release);
+  trial_.store(binding.trial.get(), std::memory_order_release);  // after its kernel: none is timed for a trial of another
+  told_findings_ = 0;
+  if (binding.trial != nullptr) trials_.push_back(std::move(binding.trial));
   keep(std::move(binding.inference));
   keep(std::move(binding.training));
   refresh_active();
@@ -110,6 +113,7 @@ LayerReport SlotState::report() const {
   const LayerLine& line = training ? training_line_ : inference_line_;
   LayerReport report = line.report(layer(), module_);
   report.counters = counters_.read();
+  if (const SpeedTrial* trial = trial_.load(); trial != nullptr && !training && line.state == LayerState::bound) trial->tell(report);
   if (line.state == LayerState::bound && determinism_is_asked_for() && !is_deterministic(*line.mapped->kernel)) {
     const Error why = not_deterministic(*line.mapped->kernel);
     report.state = LayerState::fallback;
@@ -147,19 +151,24 @@ bool SlotState::pass(std::initializer_list<TensorArg> inputs, at::Tensor* output
   return true;
 }
 
-bool SlotState::run(std::initializer_list<TensorArg> inputs, at::Tensor* outputs, size_t count) {
+CallTurn SlotState::run(std::initializer_list<TensorArg> inputs, at::Tensor* outputs, size_t count) {
   bool training;  // asked for in one step where nothing is pinned: trains() would take a bound call 2 ns more
   if (const uint8_t chosen = chosen_.load(std::memory_order_relaxed); chosen == kByModule) {
     training = owner_->is_training();
   } else {
-    if ((chosen & kPasses) != 0 && pass(inputs, outputs, count)) return true;
+    if ((chosen & kPasses) != 0 && pass(inputs, outputs, count)) return CallTurn::kernel;
     training = trains();
+    if ((chosen & kTries) != 0 && !training) return run_fastest(inputs, outputs, count);
   }
+  return run_kernel(inputs, outputs, count, training);
+}
+
+inline CallTurn SlotState::run_kernel(std::initializer_list<TensorArg> inputs, at::Tensor* outputs, size_t count, bool training) {
   const BoundKernel* kernel = kernel_of(training).load(std::memory_order_acquire);
   if (kernel == nullptr) [[unlikely]] return left_to_own(training);
-  if (!kernel->deterministic() && !may_run(*kernel)) return false;
+  if (!kernel->deterministic() && !may_run(*kernel)) return CallTurn::own;
   const BoundKernel::Outcome outcome = call(*kernel, inputs, outputs, count);
-  if (outcome == BoundKernel::Outcome::done) [[likely]] return true;
+  if (outcome == BoundKernel::Outcome::done) [[likely]] return CallTurn::kernel;
   return settle(outcome, kernel, training, inputs, outputs, count);
 }
 
@@ -179,7 +188,7 @@ BoundKernel::Outcome SlotState::call_watched(const BoundKernel& kernel, std::ini
   return watched(*this, kernel, inputs, counters_, [&] { return kernel.call(inputs, outputs, count); });
 }
 
-bool SlotState::settle(BoundKernel::Outcome outcome, const BoundKernel* kernel, bool training, std::initializer_list<TensorArg> inputs,
+CallTurn SlotState::settle(BoundKernel::Outcome outcome, const BoundKernel* kernel, bool training, std::initializer_list<TensorArg> inputs,
                        at::Tensor* outputs, size_t count) {
   while (outcome == BoundKernel::Outcome::stale) {
     bool changed = false;
@@ -196,12 +205,39 @@ bool SlotState::settle(BoundKernel::Outcome outcome, const BoundKernel* kernel, 
     }
     if (count_failure(kernel, training)) event_sink::tell(report());
   }
-  return outcome == BoundKernel::Outcome::done;
+  return outcome == BoundKernel::Outcome::done ? CallTurn::kernel : CallTurn::own;
 }
 
-bool SlotState::left_to_own(bool training) const {
+CallTurn SlotState::left_to_own(bool training) const {
   if (!use_fallback_) throw_missing(training);
-  return false;
+  return CallTurn::own;
+}
+
+CallTurn SlotState::run_fastest(std::initializer_list<TensorArg> inputs, at::Tensor* outputs, size_t count) {
+  SpeedTrial* trial = trial_.load(std::memory_order_acquire);
+  const BoundKernel* kernel = inference_.load(std::memory_order_acquire);
+  const bool compares = trial != nullptr && kernel != nullptr && !kernel->gradient_needed(inputs) &&
+                        (kernel->deterministic() || !determinism_is_asked_for());
+  uint64_t inputs_class = 0;
+  bool timed = false;
+  if (compares) {
+    const uint32_t findings = trial->findings();
+    if (told_findings_.load(std::memory_order_relaxed) != findings && told_findings_.exchange(findings) != findings) event_sink::tell(report());
+    inputs_class = SpeedTrial::class_of(inputs);
+    const SpeedTrial::Keeps keeps = trial->keeps(inputs_class);
+    if (keeps == SpeedTrial::Keeps::own) return CallTurn::own;
+    timed = keeps == SpeedTrial::Keeps::open && kernel->plan_ahead(inputs);
+    if (timed && trial->next(inputs_class, inputs) == SpeedTrial::Side::own) {
+      trial->begin_own(inputs_class);
+      return CallTurn::timed_own;
+    }
+  }
+  const auto start = timed ? SpeedTrial::Clock::now() : SpeedTrial::Clock::time_point();
+  const CallTurn turn = run_kernel(inputs, outputs, count, /*training=*/false);
+  if (!timed) return turn;
+  const auto time = SpeedTrial::Clock::now() - start;
+  turn == CallTurn::kernel ? trial->kernel_ran(inputs_class, time) : trial->give_up(inputs_class);
+  return turn;
 }
 
 void SlotState::throw_missing(bool training) const {

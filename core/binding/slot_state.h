@@ -13,6 +13,7 @@
 #include "graft/kernel_slot.h"
 #include "graft/mode.h"
 #include "layer_line.h"
+#include "speed_trial.h"
 
 namespace graft {
 
@@ -25,6 +26,7 @@ struct SlotBinding {
   /// Set for a further member of a fusion, which has no kernel of its own then.
   std::shared_ptr<FusedChain> inference_chain = nullptr, training_chain = nullptr;
   LayerLine inference_line = {}, training_line = {};
+  std::shared_ptr<SpeedTrial> trial = nullptr;  // of the kernel for inference; null: it always runs
   Chosen chosen = Chosen::by_module;
   bool use_fallback = true;  // false: a call that cannot run its kernel is an Error, a missing kernel that was asked for too
 };
@@ -51,14 +53,18 @@ class SlotState {
   /// The line of the mode in force now.
   LayerReport report() const;
 
-  /// The way of one call; false: the layer's own forward shall run.
-  bool run(std::initializer_list<TensorArg> inputs, at::Tensor* outputs, size_t count);
+  /// The way of one call.
+  CallTurn run(std::initializer_list<TensorArg> inputs, at::Tensor* outputs, size_t count);
 
   /// Not null: a call comes here; null: the layer's own forward runs, whatever the mode.
   const std::atomic<const void*>& active() const { return active_; }
 
  private:
   bool trains() const;
+  /// The way of a call that the kernel gets if it can.
+  [[gnu::always_inline]] CallTurn run_kernel(std::initializer_list<TensorArg> inputs, at::Tensor* outputs, size_t count, bool training);
+  /// The way of a call in inference where the kernel may be slower than the own forward.
+  [[gnu::noinline]] CallTurn run_fastest(std::initializer_list<TensorArg> inputs, at::Tensor* outputs, size_t count);
   /// Whether a kernel that is not deterministic may run now; tells the layer's line where that has changed. Throws if it may
   /// not, and nothing may take its place.
   bool may_run(const BoundKernel& kernel);
@@ -79,10 +85,10 @@ class SlotState {
   [[gnu::noinline]] BoundKernel::Outcome call_watched(const BoundKernel& kernel, std::initializer_list<TensorArg> inputs, at::Tensor* outputs,
                                                       size_t count);
   /// What follows a call that was not simply done; as run().
-  [[gnu::noinline]] bool settle(BoundKernel::Outcome outcome, const BoundKernel* kernel, bool training, std::initializer_list<TensorArg> inputs,
+  [[gnu::noinline]] CallTurn settle(BoundKernel::Outcome outcome, const BoundKernel* kernel, bool training, std::initializer_list<TensorArg> inputs,
                                 at::Tensor* outputs, size_t count);
-  /// False: the layer's own forward shall run. Throws where it must not.
-  [[gnu::noinline]] bool left_to_own(bool training) const;
+  /// The layer's own forward shall run; throws where it must not.
+  [[gnu::noinline]] CallTurn left_to_own(bool training) const;
   /// Throws the reason if a kernel was asked for, and could not be had.
   void throw_missing(bool training) const;
 
@@ -93,10 +99,13 @@ class SlotState {
 
   std::atomic<const void*> active_{nullptr};
   std::atomic<const BoundKernel*> inference_{nullptr}, training_{nullptr};
-  static constexpr uint8_t kByModule = uint8_t(SlotBinding::Chosen::by_module), kPasses = 4;
-  std::atomic<uint8_t> chosen_{kByModule};  // a SlotBinding::Chosen, and kPasses if the layer was ever a further member of a fusion
+  static constexpr uint8_t kByModule = uint8_t(SlotBinding::Chosen::by_module), kPasses = 4, kTries = 8;
+  /// A SlotBinding::Chosen, with kPasses if the layer was ever a further member of a fusion, and kTries if there is a trial.
+  std::atomic<uint8_t> chosen_{kByModule};
   std::atomic<bool> use_fallback_{true};
   std::atomic<int> failures_{0};
+  std::atomic<SpeedTrial*> trial_{nullptr};
+  std::atomic<uint32_t> told_findings_{0};  // of the trial, as the layer's line was last told
   std::atomic<bool> held_back_{false};  // the last call's kernel, since deterministic algorithms are asked for
   alignas(64) CallCounters counters_;  // on a line of their own: every call writes here, and reads what stands above
   alignas(64) mutable std::mutex mutex_;  // guards what follows; never held during a call of the kernel
@@ -107,6 +116,8 @@ class SlotState {
   std::vector<std::shared_ptr<FusedChain>> chains_;
   /// Those in force, and those that bind() replaced: another thread may still be in a call of one, and calls are not counted.
   std::vector<std::shared_ptr<const BoundKernel>> kernels_;
+  /// That in force and earlier ones, for the same reason.
+  std::vector<std::shared_ptr<SpeedTrial>> trials_;
   /// What rebind() replaced, until the next time: then weights have changed again, and while they change nobody is in a call.
   std::shared_ptr<const BoundKernel> outdated_;
 };

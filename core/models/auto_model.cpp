@@ -63,11 +63,12 @@ std::shared_ptr<PreTrainedModel> AutoModelForCausalLM::from_pretrained(const std
     model->kernelize({.kernel_config = options.kernel_config,
                       .allow_all_kernels = options.allow_all_kernels,
                       .use_fallback = options.use_fallback,
-                      .policy = options.policy});
+                      .policy = options.policy,
+                      .kernel_policy = options.kernel_policy});
   }
   if (options.attn_implementation != "sdpa") {
     model->set_attn_implementation(options.attn_implementation, options.allow_all_kernels, options.use_fallback,
-                                   options.policy);
+                                   options.policy, options.kernel_policy);
   }
   return model;
 }

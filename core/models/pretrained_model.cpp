@@ -139,7 +139,7 @@ void PreTrainedModel::Asked::kernelize(const ModelKernelizeOptions& more) {
 }
 
 void PreTrainedModel::Asked::set_attention(const std::string& implementation, bool allow_all_kernels, bool use_fallback,
-                                           const std::optional<Policy>& policy) {
+                                           const std::optional<Policy>& policy, std::optional<KernelPolicy> kernel_policy) {
   AttentionRef attention = AttentionRef::parse(implementation);
   if (attention.paged && attention.kernel.entry.empty()) attention.kernel.entry = "PagedAttention";
   const std::string kernel = attention.builtin.empty() ? attention.kernel.str() : "";
@@ -150,6 +150,7 @@ void PreTrainedModel::Asked::set_attention(const std::string& implementation, bo
   options.allow_all_kernels = options.allow_all_kernels || allow_all_kernels;
   options.use_fallback = use_fallback;
   if (policy) options.policy = policy;
+  if (kernel_policy) options.kernel_policy = *kernel_policy;
 }
 
 /// For the layers that this model has: of those that only others have nobody need be warned.
@@ -180,7 +181,8 @@ KernelizeOptions PreTrainedModel::kernelize_options(const Asked& asked) const {
           .kernel_config = config,
           .allow_all_kernels = asked.options.allow_all_kernels,
           .use_fallback = asked.options.use_fallback,
-          .policy = asked.options.policy};
+          .policy = asked.options.policy,
+          .kernel_policy = asked.options.kernel_policy};
 }
 
 BindReport PreTrainedModel::kernelize(const ModelKernelizeOptions& options) {
@@ -196,8 +198,9 @@ void PreTrainedModel::unkernelize() {
 }
 
 BindReport PreTrainedModel::set_attn_implementation(const std::string& implementation, bool allow_all_kernels,
-                                                    bool use_fallback, const std::optional<Policy>& policy) {
-  asked_.set_attention(implementation, allow_all_kernels, use_fallback, policy);
+                                                    bool use_fallback, const std::optional<Policy>& policy,
+                                                    std::optional<KernelPolicy> kernel_policy) {
+  asked_.set_attention(implementation, allow_all_kernels, use_fallback, policy, kernel_policy);
   return graft::kernelize(*this, kernelize_options(asked_));
 }
 
@@ -206,7 +209,7 @@ BindReport PreTrainedModel::plan_kernels(const ModelKernelizeOptions& options, c
   Asked asked = asked_;
   asked.kernelize(options);
   if (!attn_implementation.empty()) {
-    asked.set_attention(attn_implementation, options.allow_all_kernels, options.use_fallback, options.policy);
+    asked.set_attention(attn_implementation, options.allow_all_kernels, options.use_fallback, options.policy, options.kernel_policy);
   }
   KernelizeOptions all = kernelize_options(asked);
   all.device = device;

@@ -5,7 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "counted_allocations.h"
-#include "graft/contract.h"
+#include "in_place.h"
 #include "norm_layer.h"
 
 namespace graft {
@@ -16,16 +16,13 @@ using test::allocations_of;
 using test::bind_fixture;
 using test::NormLayer;
 
-const graft_argument kInPlaceArguments[] = {{"x", GRAFT_INOUT, GRAFT_ARG_KEPT, "T", "..."}};
-const graft_contract kInPlace = {sizeof(graft_contract), 1, "DoubleInPlace/1", kInPlaceArguments, 1, 0, nullptr, nullptr, 0};
-
 struct InPlace : torch::nn::Module {
   InPlace() {
     eval();
     const std::string reference = test::fixture("training_layers").string() + ":DoubleInPlace";
     kernelize(*this, {.kernel_config = KernelConfig({{"DoubleInPlace", reference}}, {.use_local_kernel = true}), .use_fallback = false});
   }
-  static void declare() { ContractRegistry::shared().add(kInPlace); }
+  static void declare() { ContractRegistry::shared().add(test::kDoubleInPlace); }
   void forward(const at::Tensor& x) const {
     slot({x}, [] { throw std::logic_error("own"); });
   }

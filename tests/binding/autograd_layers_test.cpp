@@ -10,6 +10,7 @@
 #include "gradcheck.h"
 #include "graft/contract.h"
 #include "graft/error.h"
+#include "in_place.h"
 #include "trained_layers.h"
 
 namespace graft {
@@ -87,12 +88,8 @@ TEST(AutogradLayers, ABroadcastInputsGradientHasItsOwnShape) {
   }
 }
 
-const graft_argument kInPlaceArguments[] = {{"x", GRAFT_INOUT, GRAFT_ARG_KEPT, "T", "..."}};
-const graft_contract kInPlace = {
-    sizeof(graft_contract), 1, "DoubleInPlace/1", kInPlaceArguments, 1, 0, nullptr, nullptr, 0};
-
 TEST(AutogradLayers, ResultsInPlaceAreTheOwnForwardsWhereAGradientIsNeeded) {
-  ContractRegistry::shared().add(kInPlace);
+  ContractRegistry::shared().add(test::kDoubleInPlace);
   const Layer layer("DoubleInPlace/1", "DoubleInPlace");
   const at::Tensor leaf = at::ones({3}, at::kDouble).requires_grad_();
   at::Tensor x = leaf * 3;

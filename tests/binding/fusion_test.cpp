@@ -88,6 +88,15 @@ class Fusion : public ::testing::Test {
   }
 };
 
+TEST_F(Fusion, IsNotTimedBesideTheFirstMembersOwnForward) {
+  Model model;
+  kernelize(model, {.kernel_config = mapped(kernel("Right")), .kernel_policy = KernelPolicy::fastest});
+  for (int i = 0; i < 15; ++i) expect_right(model);
+  const BindReport report = kernel_report(model);
+  EXPECT_TRUE(says(line(report, "layers.1.first").reason, "not for a fusion")) << report;
+  EXPECT_EQ(line(report, "layers.1.first").counters.calls, 15u);
+}
+
 TEST_F(Fusion, OneKernelDoesAllMembersOfEachBlock) {
   Model model;
   const BindReport report = fuse(model, "Right");

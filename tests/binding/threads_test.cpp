@@ -110,6 +110,31 @@ TEST(Threads, AModelRunsWhileItIsReboundItself) {
   for (const int times : {1, 2, 3}) EXPECT_GT(seen[size_t(times)], 0) << times;
 }
 
+TEST(Threads, AModelIsTimedWhileItIsReboundItself) {
+  Block model;
+  const at::Tensor x = at::randn({4, 8}), other_shape = at::randn({1, 8}), own = model.layers[0]->own(x), own_of_other = model.layers[0]->own(other_shape);
+  std::atomic<int> wrong = 0;
+  std::atomic<bool> settled = false;
+  meanwhile(
+      [&] {
+        for (const auto& layer : model.layers) {
+          wrong += factor(layer->forward(x), own, {1, 2}) < 0;
+          wrong += factor(layer->forward(other_shape), own_of_other, {1, 2}) < 0;
+        }
+      },
+      [&] {
+        for (int round = 0; round < 50 || (!settled && round < 100000); ++round) {
+          const KernelPolicy policy = round % 5 == 4 ? KernelPolicy::always : KernelPolicy::fastest;
+          kernelize(model, {.kernel_config = fixture_config(kDoubles), .kernel_policy = policy});
+          for (int i = 0; i < 100; ++i) {
+            for (const LayerReport& line : kernel_report(model).layers) settled = settled || !line.timings.empty();
+          }
+        }
+      });
+  EXPECT_EQ(wrong, 0);
+  EXPECT_TRUE(settled);
+}
+
 TEST(Threads, ReportsAndEventsAreToldMeanwhile) {
   Block model;
   const at::Tensor x = at::randn({4, 8}), own = model.layers[0]->own(x);

@@ -62,6 +62,7 @@ TEST_F(Completion, OfBashOffersOptionsAndTheirWords) {
   EXPECT_EQ(bash("graft pack --ta"), "--tag\n");
   EXPECT_EQ(bash("graft policy check --"), "--help --json\n");
   EXPECT_EQ(bash("graft run m --kernels ''"), "compare off on strict\n");
+  EXPECT_EQ(bash("graft run m --kernel-policy ''"), "always fastest\n");
   EXPECT_EQ(bash("graft run m --kernels = s"), "strict\n");  // as bash takes --kernels=s apart
   EXPECT_EQ(bash("graft run m --kernels ="), "compare off on strict\n");
   EXPECT_EQ(bash("graft rm x/y --repo-type m"), "model\n");

@@ -240,6 +240,17 @@ TEST_F(DoctorModel, RunAttendsOverPages) {
   EXPECT_EQ(bound, 2);
 }
 
+TEST_F(DoctorModel, RunShowsWhatWasFoundFaster) {
+  const std::string run = "run " + tiny_model(folder_.path() / "model").string() + " --prompt hi --max-new-tokens 24 --device cpu ";
+  const Result done = test::run_graft(run + "--kernel-policy fastest --json");
+  ASSERT_EQ(done.exit, 0) << done.out;
+  int timed = 0;
+  for (const json& layer : json::parse(done.out)["layers"]) timed += layer.contains("timings");
+  EXPECT_GT(timed, 0) << done.out;
+  EXPECT_TRUE(says(test::run_graft(run + "--kernel-policy fastest"), " beside "));
+  EXPECT_FALSE(says(test::run_graft(run), " beside "));
+}
+
 TEST_F(DoctorModel, RunStrictFailsForTheSameReasons) {
   const fs::path model = tiny_model(folder_.path() / "model");
   const std::string strict =

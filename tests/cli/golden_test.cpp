@@ -96,6 +96,7 @@ INSTANTIATE_TEST_SUITE_P(
                     Case{"quarantine", "quarantine"}, Case{"sign_nothing", "sign"}, Case{"trust_accept", "trust accept graft-kernels/norm"},
                     Case{"policy_check", "policy check PROJECT/gpu.json"}, Case{"no_lock", "info graft-kernels/norm@9"}, Case{"pack", "pack PROJECT/told --hub PROJECT/hub --repo me/told --tag v1.0.0"},
                     Case{"tokenize_nothing", "tokenize /no/such/model hello"}, Case{"run_nothing", "run /no/such/model"},
+                    Case{"run_kernel_policy", "run /no/such/model --prompt hello --kernel-policy sometimes"},
                     Case{"bench_nothing", "bench"}, Case{"unknown", "frobnicate"}),
     [](const auto& info) { return info.param.name; });
 

@@ -25,6 +25,10 @@ void add_run(CLI::App& app, CommandLine& line) {
       ->check(CLI::IsMember({"on", "off", "compare", "strict"}))
       ->capture_default_str();
   add_kernel_options(*command, *options);
+  command->add_option("--kernel-policy", options->kernel_policy,
+                      "fastest: of kernel and own forward what is faster, by the shapes seen first; the table shows both times")
+      ->check(CLI::IsMember({"always", "fastest"}))
+      ->capture_default_str();
   command->add_option("--max-new-tokens", options->max_new_tokens)
       ->check(CLI::Range(1, 1 << 20))
       ->capture_default_str();

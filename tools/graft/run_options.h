@@ -11,6 +11,7 @@ struct RunOptions : KernelOptions {
   std::string model;  // "Qwen/Qwen3-0.6B" or a folder
   std::string prompt;
   std::string kernels = "on";  // "on", "off", "compare", "strict"
+  std::string kernel_policy = "always";  // "always", "fastest"
   int max_new_tokens = 64;
   std::string report;  // a file for the report's page, or empty
   bool json = false;

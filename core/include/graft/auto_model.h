@@ -25,6 +25,7 @@ struct FromPretrainedOptions {
   std::string revision = "main";                     // a branch, tag or commit
   std::optional<std::string> token = std::nullopt;   // none given: HF_TOKEN and its like, see hub_options.h
   std::filesystem::path cache_dir = {};              // empty: as huggingface_hub finds it
+  KernelPolicy kernel_policy = KernelPolicy::always;  // see kernel_policy.h
 };
 
 class AutoModelForCausalLM {

@@ -12,7 +12,7 @@ namespace graft {
 enum class LayerState {
   own,       // no mapping, or kernels are off: the layer's own forward
   bound,     // a kernel runs
-  fallback,  // a kernel was asked for and could not be had: the layer's own forward, see reason
+  fallback,  // the layer's own forward: a kernel was asked for and could not be had, or is slower (KernelPolicy::fastest); see reason
   disabled,  // mapped to ""
 };
 /// "own", "bound", "fallback", "disabled".
@@ -28,6 +28,13 @@ struct LayerCounters {
   /// Time is taken only while somebody asks for it: an EventSubscription (events.h), or torch's profiler.
   uint64_t timed = 0;  // of `calls`
   double seconds = 0;  // wall time of those, as the caller saw it
+};
+
+/// What KernelPolicy::fastest found for inputs of one size.
+struct LayerTiming {
+  std::string shapes = {};  // of the inputs seen first, each once: "[1, 9, 1, 64], [1, 3, 40, 64]"
+  double kernel_seconds = 0, own_seconds = 0;  // wall time, the shortest of several calls
+  bool keeps_kernel = true;  // false: the own forward runs
 };
 
 struct LayerReport {
@@ -48,6 +55,7 @@ struct LayerReport {
   std::string covered_by = {}; // a module whose own kernel does this layer's work as well
   std::string reason = {}; // why not bound, or what to know about it
   LayerCounters counters = {};
+  std::vector<LayerTiming> timings = {};  // what is settled, in the order in which it was seen
 };
 
 /// Of BindReport::html().
@@ -67,7 +75,8 @@ struct BindReport {
   /// What strict asks for: no mapped layer fell back, and every mapped name is one of the model's.
   bool as_mapped() const { return !any_fallback() && warnings.empty(); }
   /// {layers: [{layer, module, state, repo, commit, variant, entry, digest, trust, publisher, license, signer, rule, reason,
-  /// calls, unsupported, errors, seconds}], warnings, seconds}; a layer's seconds only where calls were timed.
+  /// calls, unsupported, errors, seconds, timings: [{shapes, kernel_seconds, own_seconds, keeps: "kernel"|"own"}]}], warnings,
+  /// seconds}; a layer's seconds only where calls were timed, timings only where KernelPolicy::fastest has settled.
   std::string json() const;
   /// A table with a row for each kind of layer, equal rows of different modules folded into one ("× 30").
   std::string table() const;

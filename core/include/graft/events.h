@@ -14,9 +14,10 @@ namespace graft {
 
 struct Event {
   enum class Kind {
-    bound,     // a kernel is in force: seconds are those of finding, fetching, checking, loading and binding it
+    bound,     // a kernel is in force: seconds are those of finding, fetching, checking, loading and binding it; 0: its line has changed,
+               // as where KernelPolicy::fastest has settled
     own,       // the layer is not mapped, or was unbound
-    fallback,  // a kernel was asked for and cannot be had, or one that was bound is in force no more: reason says why
+    fallback,  // a kernel was asked for and cannot be had, or one that was bound is in force no more or slower: reason says why
     disabled,  // mapped to "", or kernels are off
     error,     // a call in which the kernel failed: the layer's own forward takes over, or the call throws
     call,      // a call that the kernel served, in these seconds; for those alone who ask for calls

@@ -12,6 +12,7 @@
 #include "graft/events.h"
 #include "graft/kernel_config.h"
 #include "graft/kernel_mapping.h"
+#include "graft/kernel_policy.h"
 #include "graft/kernel_slot.h"
 #include "graft/kernelize.h"
 #include "graft/logger.h"

@@ -14,6 +14,7 @@
 
 #include <array>
 #include <atomic>
+#include <cstdint>
 #include <initializer_list>
 #include <memory>
 #include <string>
@@ -32,6 +33,27 @@ class Module;
 namespace graft {
 
 class SlotState;  // core/binding/slot_state.h
+
+/// Who serves a call that came to a slot.
+enum class CallTurn : uint8_t {
+  kernel,     // it has run
+  own,        // own() is to run
+  timed_own,  // likewise, while an OwnTimer lives: KernelPolicy::fastest
+};
+
+/// Takes the time of a CallTurn::timed_own as it goes.
+class OwnTimer {
+ public:
+  explicit OwnTimer(bool timed) : timed_(timed) {}
+  ~OwnTimer() {
+    if (timed_) stop();
+  }
+  OwnTimer(const OwnTimer&) = delete;
+
+ private:
+  static void stop() noexcept;
+  const bool timed_;
+};
 
 /// A tensor handed to a slot without touching its reference count. Default-made: an optional input that is absent.
 class TensorArg {
@@ -80,7 +102,10 @@ class KernelSlot {
     using Result = decltype(own());
     if (!active_->load(std::memory_order_acquire)) return own();
     std::array<at::Tensor, output_count<Result>()> outputs;
-    if (!run(inputs, outputs.data(), outputs.size())) return own();
+    if (const CallTurn turn = run(inputs, outputs.data(), outputs.size()); turn != CallTurn::kernel) {
+      const OwnTimer timer(turn == CallTurn::timed_own);
+      return own();
+    }
     if constexpr (std::is_same_v<Result, at::Tensor>) {
       return std::move(outputs[0]);
     } else if constexpr (!std::is_void_v<Result>) {
@@ -104,7 +129,7 @@ class KernelSlot {
       return std::tuple_size_v<Result>;
     }
   }
-  bool run(std::initializer_list<TensorArg> inputs, at::Tensor* outputs, size_t count) const;
+  CallTurn run(std::initializer_list<TensorArg> inputs, at::Tensor* outputs, size_t count) const;
 
   std::shared_ptr<SlotState> state_;
   const std::atomic<const void*>* active_;  // the binding in force, null if none

@@ -9,6 +9,7 @@
 
 #include "graft/bind_report.h"
 #include "graft/kernel_config.h"
+#include "graft/kernel_policy.h"
 #include "graft/mode.h"
 #include "graft/policy.h"
 
@@ -31,6 +32,8 @@ struct KernelizeOptions {
   std::optional<Policy> policy = std::nullopt;
   /// None given: the device of the module's first parameter; CPU if it has none, or has it on the meta device.
   std::optional<c10::Device> device = std::nullopt;
+  /// fastest: each layer keeps the faster of kernel and own forward, by the shapes seen first. Forgotten by the next kernelize().
+  KernelPolicy kernel_policy = KernelPolicy::always;
 };
 
 /// Binds a kernel onto every layer of `module` (and below) that registered a slot and is mapped; unbinds the others.

@@ -47,6 +47,7 @@ struct ModelKernelizeOptions {
   bool allow_all_kernels = false;
   bool use_fallback = true;
   std::optional<Policy> policy = std::nullopt;  // none given: this machine's and user's, see policy.h
+  KernelPolicy kernel_policy = KernelPolicy::always;  // see kernel_policy.h
 };
 
 /// Parameter names and shapes are those of transformers' checkpoints. forward and generate are reentrant as long as no
@@ -78,10 +79,11 @@ class PreTrainedModel : public torch::nn::Module {
   /// "sdpa" (torch's fused attention), "eager", or a kernel's reference, which is bound at once; it takes the place of the
   /// mapping's varlen_attention too, unless kernelize() was asked for one by name. With "paged|" before it generate() keeps its
   /// KV cache in pages, which rows take as they grow and give back when they end; the kernel is then the layer paged_attention's,
-  /// with the entry PagedAttention if none is named, and forward() runs attention as before. Throws Error(invalid_argument) for
-  /// anything else.
+  /// with the entry PagedAttention if none is named, and forward() runs attention as before. No kernel_policy given: that of the
+  /// last kernelize(). Throws Error(invalid_argument) for anything else.
   BindReport set_attn_implementation(const std::string& implementation, bool allow_all_kernels = false,
-                                     bool use_fallback = true, const std::optional<Policy>& policy = std::nullopt);
+                                     bool use_fallback = true, const std::optional<Policy>& policy = std::nullopt,
+                                     std::optional<KernelPolicy> kernel_policy = std::nullopt);
 
   /// Whether training computes each decoder layer's activations again in backward instead of keeping them: see
   /// graft::checkpoint. Not while another thread runs forward.
@@ -118,7 +120,7 @@ class PreTrainedModel : public torch::nn::Module {
 
     void kernelize(const ModelKernelizeOptions& more);
     void set_attention(const std::string& implementation, bool allow_all_kernels, bool use_fallback,
-                       const std::optional<Policy>& policy);
+                       const std::optional<Policy>& policy, std::optional<KernelPolicy> kernel_policy);
   };
   KernelConfig default_config() const;
   KernelizeOptions kernelize_options(const Asked& asked) const;

@@ -111,7 +111,11 @@ std::string speed(const Answer& answer) {
 
 int run(const RunOptions& options) {
   const bool compare = options.kernels == "compare", kernels = options.kernels != "off";
-  const ModelKernelizeOptions asked = kernelize_options(options);
+  const ModelKernelizeOptions asked = [&] {
+    ModelKernelizeOptions given = kernelize_options(options);
+    if (options.kernel_policy == "fastest") given.kernel_policy = KernelPolicy::fastest;
+    return given;
+  }();
   if (!options.report.empty()) check_html_file("--report", options.report);
   const FetchedModel fetched = fetch_model(options.model);
   const std::filesystem::path& folder = fetched.folder;
