@@ -65,11 +65,12 @@ void check_results(const Kernel& kernel, const graft_contract& contract, const L
               "report it to the kernel's author: graft bench " + kernel.ref.str() + " shows it; \"self_check\": false in the policy binds it all the same");
 }
 
-/// The name of the one entry that fulfils the contract; empty if none does, or several: then the plugin's only one is meant.
+/// The name of the one entry that fulfils the contract, entries aside that quantise weights: those are named, never chosen.
+/// Empty if none does, or several: then the plugin's only one is meant.
 std::string entry_for(const std::string& contract, const LoadedPlugin& plugin) {
   std::set<std::string> names;
   for (const graft_entry* entry : plugin.entries()) {
-    if (fulfils(*entry, contract)) names.insert(entry->name);
+    if (fulfils(*entry, contract) && (entry->flags & GRAFT_ENTRY_QUANTIZES) == 0) names.insert(entry->name);
   }
   return names.size() == 1 ? *names.begin() : "";
 }

@@ -41,6 +41,10 @@ const graft_entry& LoadedPlugin::entry(std::string_view wanted, int device_type)
       if (entry->name != name)
         throw Error(ErrorCode::invalid_argument, "kernel " + host_.name, "the reference names no entry",
                     "append one of them: " + names_of(entries_));
+    if ((entries_.front()->flags & GRAFT_ENTRY_QUANTIZES) != 0)
+      throw Error(ErrorCode::invalid_argument, "kernel " + host_.name,
+                  "the reference names no entry, and one that quantises weights is never chosen by itself",
+                  "append it: " + names_of(entries_));
   }
   bool found = false;
   std::string why = "is not for this device";

@@ -47,6 +47,20 @@ TEST_F(SelfCheckTest, HasNothingAgainstAKernelThatServesNoSmallShape) {
   EXPECT_EQ(bind("forward_unsupported").state, LayerState::bound);
 }
 
+TEST_F(SelfCheckTest, AllowsAnEntryThatQuantisesItsErrorAndTheReportSaysSo) {
+  const LayerReport report = bind("quantizes");
+  EXPECT_EQ(report.state, LayerState::bound) << report.reason;
+  EXPECT_NE(report.reason.find("weights are quantised here"), std::string::npos) << report.reason;
+}
+
+TEST_F(SelfCheckTest, LeavesAnEntryThatQuantisesUnboundWhereItsErrorIsAnother) {
+  for (const char* wrong : {"quantizes_wrongly", "quantizes_to_nan"}) {
+    const LayerReport report = bind(wrong);
+    EXPECT_EQ(report.state, LayerState::fallback) << wrong;
+    EXPECT_NE(report.reason.find("quantised weights"), std::string::npos) << report.reason;
+  }
+}
+
 TEST_F(SelfCheckTest, IsSwitchedOffByThePolicy) {
   EXPECT_EQ(bind("good_v2", /*self_check=*/false).state, LayerState::bound);
 }
