@@ -121,6 +121,21 @@ class Int8Weight {
   PackedMemory memory_;
 };
 
+// sums[s][m] += x[m][k] * from[s][k], for one k.
+template <int M, int S>
+inline __attribute__((always_inline)) void int8_step(const float* const (&x)[M], int64_t k,
+                                                     const int8_t* const (&from)[S], int64_t offset,
+                                                     simd::Vec (&sums)[S][M][2]) {
+  using namespace simd;
+  Vec a[M];
+  for (int m = 0; m < M; ++m) a[m] = broadcast(x[m][k]);
+  for (int s = 0; s < S; ++s)
+    for (int half = 0; half < 2; ++half) {
+      const Vec w = load(from[s] + offset + half * kLanes);
+      for (int m = 0; m < M; ++m) sums[s][m][half] = fma(a[m], w, sums[s][m][half]);
+    }
+}
+
 // Products of M rows of x with the columns of S tiles that are `apart` tiles from one another. Meanwhile what
 // lies kFetchAhead bytes further on in each tile's stream is fetched. Not inlined: GCC 12 would spill
 // accumulators.
@@ -128,47 +143,41 @@ template <int M, int S>
 [[gnu::noinline]] void int8_tiles(const Matrix<float>& x, int64_t row, const Int8Weight& weight,
                                   int64_t first, int64_t apart, float (&out)[S][M][kTileColumns]) {
   using namespace simd;
+  constexpr int64_t kSteps = std::max(4, 64 / kTileColumns);  // whole lines
   const float* xs[M];
-  const int8_t* from[S];
+  const int8_t* group[S];
   for (int m = 0; m < M; ++m) xs[m] = x[row + m];
-  for (int s = 0; s < S; ++s) from[s] = weight.tile(first + s * apart);
+  for (int s = 0; s < S; ++s) group[s] = weight.tile(first + s * apart);
   Vec totals[S][M][2];
   for (int s = 0; s < S; ++s)
     for (int m = 0; m < M; ++m) totals[s][m][0] = totals[s][m][1] = zero();
 
   for (int64_t k = 0; k < weight.depth(); k += Int8Weight::kGroup) {
-    const float* scales[S];
+    const int64_t count = weight.group_depth(k);
+    const int8_t* from[S];
     Vec sums[S][M][2];
     for (int s = 0; s < S; ++s) {
-      scales[s] = Int8Weight::scales(from[s]);
-      from[s] = Int8Weight::values(from[s]);
+      from[s] = Int8Weight::values(group[s]);
       for (int m = 0; m < M; ++m) sums[s][m][0] = sums[s][m][1] = zero();
     }
-    const auto step = [&](int64_t at) __attribute__((always_inline)) {
-      Vec a[M];
-      for (int m = 0; m < M; ++m) a[m] = broadcast(xs[m][at]);
-      for (int s = 0; s < S; ++s) {
-        for (int half = 0; half < 2; ++half) {
-          const Vec w = load(from[s] + half * kLanes);
-          for (int m = 0; m < M; ++m) sums[s][m][half] = fma(a[m], w, sums[s][m][half]);
-        }
-        from[s] += kTileColumns;
-      }
-    };
-    constexpr int64_t kSteps = std::max(4, 64 / kTileColumns);  // whole lines
-    const int64_t end = k + weight.group_depth(k);
-    int64_t at = k;
-    for (; at + kSteps <= end; at += kSteps) {
+    int64_t i = 0;
+    for (; i + kSteps <= count; i += kSteps) {
       for (int s = 0; s < S; ++s)
-        for (int64_t i = 0; i < kSteps * kTileColumns; i += 64) __builtin_prefetch(from[s] + i + kFetchAhead);
-      for (int64_t i = 0; i < kSteps; ++i) step(at + i);
+        for (int64_t line = 0; line < kSteps * kTileColumns; line += 64)
+          __builtin_prefetch(from[s] + i * kTileColumns + line + kFetchAhead);
+#pragma GCC unroll 8
+      for (int64_t j = 0; j < kSteps; ++j) int8_step(xs, k + i + j, from, (i + j) * kTileColumns, sums);
     }
-    for (; at < end; ++at) step(at);
-    for (int s = 0; s < S; ++s)
+    for (; i < count; ++i) int8_step(xs, k + i, from, i * kTileColumns, sums);
+
+    for (int s = 0; s < S; ++s) {
       for (int half = 0; half < 2; ++half) {
-        const Vec scale = load(scales[s] + half * kLanes);
-        for (int m = 0; m < M; ++m) totals[s][m][half] = fma(sums[s][m][half], scale, totals[s][m][half]);
+        const Vec scale = load(Int8Weight::scales(group[s]) + half * kLanes);
+        for (int m = 0; m < M; ++m)
+          totals[s][m][half] = fma(sums[s][m][half], scale, totals[s][m][half]);
       }
+      group[s] = from[s] + count * kTileColumns;
+    }
   }
   for (int s = 0; s < S; ++s)
     for (int m = 0; m < M; ++m)
