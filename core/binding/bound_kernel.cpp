@@ -51,6 +51,13 @@ BoundKernel::BoundKernel(std::shared_ptr<const Kernel> kernel, LayerFacts facts,
   deterministic_ = is_deterministic(this->kernel());
 }
 
+std::shared_ptr<const BoundKernel> BoundKernel::waiting(std::shared_ptr<const Kernel> kernel, LayerFacts facts) {
+  const std::shared_ptr<BoundKernel> made(new BoundKernel(std::move(kernel), std::move(facts), Unprepared()));
+  made->check_data();
+  made->waits_ = made->special_ = true;
+  return made;
+}
+
 void BoundKernel::watch_weights() {
   const std::vector<at::Tensor>& weights = facts().weights;
   for (size_t i = 0; i < weights.size(); ++i) {
@@ -92,13 +99,17 @@ BoundKernel::BoundKernel(std::shared_ptr<const Kernel> kernel, LayerFacts facts,
   prepares_ = entry.prepare != nullptr;
 }
 
-void BoundKernel::prepare() {
+void BoundKernel::check_data() const {
   for (const Weight& weight : weights_) {
     if (!weight.tensor.is_meta()) continue;
     throw Error(ErrorCode::unsupported, "kernel " + kernel().ref.str(),
                 "the layer's weights are on the meta device, which holds no data",
                 "load the model, or ask plan_kernels() what would be bound");
   }
+}
+
+void BoundKernel::prepare() {
+  check_data();
   graft::prepare(*instance_, template_.data());
   if ((kernel().entry->flags & GRAFT_ENTRY_PREPACKS) != 0) {
     for (const Weight& weight : weights_) template_[weight.position] = graft_value{};
@@ -144,6 +155,7 @@ BoundKernel::Outcome BoundKernel::call(std::initializer_list<TensorArg> inputs, 
 
 BoundKernel::Outcome BoundKernel::call_specially(std::initializer_list<TensorArg> inputs, at::Tensor* outputs,
                                                  size_t output_count) const {
+  if (waits_) return Outcome::stale;
   const Outcome outcome = through_operator_ ? call_through_operator(inputs, outputs, output_count)
                                             : call_itself(inputs, outputs, output_count);
   if (outcome == Outcome::done && facts().chain != nullptr && output_count > 0) facts().chain->made(outputs[0]);

@@ -139,7 +139,15 @@ Decision Decider::decide(const Layer& layer, Mode mode, const Decision* other) {
 Decision Decider::decide_layer(const Layer& layer, Mode mode, const Decision* other) {
   const LayerLine& line = mapping_of(*layer.slot, mode);
   if (line.mapped == nullptr) return {.line = line};
-  return decide_kernel(line, layer, mode, other, [&] { return layer.slot->facts(device_, dtype_); });
+  Decision decision = decide_kernel(line, layer, mode, other, [&] { return layer.slot->facts(device_, dtype_); });
+  cover(layer, decision);
+  return decision;
+}
+
+void Decider::cover(const Layer& layer, const Decision& decision) {
+  if (decision.kernel == nullptr) return;
+  const std::string prefix = layer.path.empty() ? "" : layer.path + ".";
+  for (const std::string& below : layer.slot->options().covers) covered_.insert(prefix + below);
 }
 
 Decision Decider::decide_kernel(const LayerLine& asked, const Layer& layer, Mode mode, const Decision* other,
@@ -225,6 +233,8 @@ std::shared_ptr<const BoundKernel> Decider::bind(const Layer& layer, const std::
     return nullptr;
   }
   if (auto bound = layer.slot->bound(*found, facts)) return bound;
+  const bool packs = (found->entry->flags & GRAFT_ENTRY_PREPACKS) != 0;
+  if (packs && facts.operator_kernel.empty() && covered_.contains(layer.path)) return BoundKernel::waiting(found, std::move(facts));
   return std::make_shared<const BoundKernel>(found, std::move(facts));
 }
 
