@@ -15,6 +15,7 @@
 #include "graft/loaded_plugin.h"
 #include "graft/plugin_call.h"
 #include "graft/thread_pool.h"
+#include "release_pages.h"
 #include "scratch.h"
 #include "slot_call.h"
 #include "tensor_view.h"
@@ -112,7 +113,10 @@ void BoundKernel::prepare() {
   check_data();
   graft::prepare(*instance_, template_.data());
   if ((kernel().entry->flags & GRAFT_ENTRY_PREPACKS) != 0) {
-    for (const Weight& weight : weights_) template_[weight.position] = graft_value{};
+    for (const Weight& weight : weights_) {
+      template_[weight.position] = graft_value{};
+      if (weight.tensor.is_cpu() && weight.tensor.is_contiguous()) release_file_pages(weight.tensor.const_data_ptr(), weight.tensor.nbytes());
+    }
   }
 }
 
