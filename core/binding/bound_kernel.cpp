@@ -13,6 +13,7 @@
 #include "graft/loaded_plugin.h"
 #include "graft/plugin_call.h"
 #include "graft/thread_pool.h"
+#include "release_pages.h"
 #include "scratch.h"
 #include "slot_call.h"
 #include "tensor_view.h"
@@ -47,6 +48,13 @@ BoundKernel::BoundKernel(std::shared_ptr<const Kernel> kernel, LayerFacts facts,
     : instance_(std::make_shared<KernelInstance>(std::move(kernel), std::move(facts))), unfit_(true) {
   watch_weights();
   deterministic_ = is_deterministic(this->kernel());
+}
+
+std::shared_ptr<const BoundKernel> BoundKernel::waiting(std::shared_ptr<const Kernel> kernel, LayerFacts facts) {
+  const std::shared_ptr<BoundKernel> made(new BoundKernel(std::move(kernel), std::move(facts), Unprepared()));
+  made->check_data();
+  made->waits_ = made->special_ = true;
+  return made;
 }
 
 void BoundKernel::watch_weights() {
@@ -90,16 +98,23 @@ BoundKernel::BoundKernel(std::shared_ptr<const Kernel> kernel, LayerFacts facts,
   prepares_ = entry.prepare != nullptr;
 }
 
-void BoundKernel::prepare() {
+void BoundKernel::check_data() const {
   for (const Weight& weight : weights_) {
     if (!weight.tensor.is_meta()) continue;
     throw Error(ErrorCode::unsupported, "kernel " + kernel().ref.str(),
                 "the layer's weights are on the meta device, which holds no data",
                 "load the model, or ask plan_kernels() what would be bound");
   }
+}
+
+void BoundKernel::prepare() {
+  check_data();
   graft::prepare(*instance_, template_.data());
   if ((kernel().entry->flags & GRAFT_ENTRY_PREPACKS) != 0) {
-    for (const Weight& weight : weights_) template_[weight.position] = graft_value{};
+    for (const Weight& weight : weights_) {
+      template_[weight.position] = graft_value{};
+      if (weight.tensor.is_cpu() && weight.tensor.is_contiguous()) release_file_pages(weight.tensor.const_data_ptr(), weight.tensor.nbytes());
+    }
   }
 }
 
@@ -131,6 +146,7 @@ BoundKernel::Outcome BoundKernel::call(std::initializer_list<TensorArg> inputs, 
 
 BoundKernel::Outcome BoundKernel::call_specially(std::initializer_list<TensorArg> inputs, at::Tensor* outputs,
                                                  size_t output_count) const {
+  if (waits_) return Outcome::stale;
   const Outcome outcome = through_operator_ ? call_through_operator(inputs, outputs, output_count)
                                             : call_itself(inputs, outputs, output_count);
   if (outcome == Outcome::done && facts().chain != nullptr && output_count > 0) facts().chain->made(outputs[0]);

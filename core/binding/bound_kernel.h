@@ -41,6 +41,11 @@ class BoundKernel {
   /// its calls run nothing, and say when the weights have changed again.
   static std::shared_ptr<const BoundKernel> unfit(std::shared_ptr<const Kernel> kernel, LayerFacts facts);
 
+  /// One that shows the kernel the weights when it is first called, by answering `stale` to that call: for a layer whose work a
+  /// kernel above it does, so that weights are not packed for nobody. Throws what the constructor throws before it prepares.
+  static std::shared_ptr<const BoundKernel> waiting(std::shared_ptr<const Kernel> kernel, LayerFacts facts);
+  bool waits() const { return waits_; }
+
   /// Runs forward, and puts a node of torch's autograd on the outputs if an input or weight needs a gradient.
   /// `inputs`: the contract's inputs that are no weights, in its order; trailing optional ones may be left
   /// away. `outputs` are allocated here. Throws Error(invalid_argument) for inputs that break the contract,
@@ -77,6 +82,7 @@ class BoundKernel {
   BoundKernel(std::shared_ptr<const Kernel> kernel, LayerFacts facts, Unprepared);
   BoundKernel(std::shared_ptr<const Kernel> kernel, LayerFacts facts, Unfit);
   void watch_weights();
+  void check_data() const;
   void prepare();
   [[gnu::always_inline]] bool weights_changed() const;
   [[gnu::always_inline]] Outcome call_itself(std::initializer_list<TensorArg> inputs, at::Tensor* outputs, size_t output_count) const;
@@ -88,7 +94,7 @@ class BoundKernel {
   [[gnu::always_inline]] Outcome call_as_planned(const CallPlan& plan, std::initializer_list<TensorArg> inputs, at::Tensor* outputs, size_t output_count) const;
   /// A call that becomes a step of torch's graph.
   [[gnu::noinline]] Outcome call_recorded(const CallPlan& plan, std::initializer_list<TensorArg> inputs, at::Tensor* outputs) const;
-  /// A call that is more than one of the entry: of the contract's operator, or of a fusion.
+  /// A call that is more or less than one of the entry: of the contract's operator, of a fusion, or of a kernel that waits.
   Outcome call_specially(std::initializer_list<TensorArg> inputs, at::Tensor* outputs, size_t output_count) const;
   /// The call as a call of the contract's operator.
   Outcome call_through_operator(std::initializer_list<TensorArg> inputs, at::Tensor* outputs, size_t output_count) const;
@@ -114,8 +120,9 @@ class BoundKernel {
   CpuCall cpu_call_ = {};              // without its workspace
   bool through_operator_ = false;      // calls are calls of the contract's operator, which has instances of its own
   bool unfit_ = false;
+  bool waits_ = false;                 // not prepared
   bool deterministic_ = false;         // as its entry says
-  bool special_ = false;               // through_operator_, or of a fusion: one question on the way of a call
+  bool special_ = false;               // through_operator_, waits_, or of a fusion: one question on the way of a call
   bool inout_ = false;                 // the contract has an argument that is written in place
   mutable CallPlans plans_;
 };

@@ -65,11 +65,12 @@ void check_results(const Kernel& kernel, const graft_contract& contract, const L
               "report it to the kernel's author: graft bench " + kernel.ref.str() + " shows it; \"self_check\": false in the policy binds it all the same");
 }
 
-/// The name of the one entry that fulfils the contract; empty if none does, or several: then the plugin's only one is meant.
+/// The name of the one entry that fulfils the contract, entries aside that quantise weights: those are named, never chosen.
+/// Empty if none does, or several: then the plugin's only one is meant.
 std::string entry_for(const std::string& contract, const LoadedPlugin& plugin) {
   std::set<std::string> names;
   for (const graft_entry* entry : plugin.entries()) {
-    if (fulfils(*entry, contract)) names.insert(entry->name);
+    if (fulfils(*entry, contract) && (entry->flags & GRAFT_ENTRY_QUANTIZES) == 0) names.insert(entry->name);
   }
   return names.size() == 1 ? *names.begin() : "";
 }
@@ -138,7 +139,15 @@ Decision Decider::decide(const Layer& layer, Mode mode, const Decision* other) {
 Decision Decider::decide_layer(const Layer& layer, Mode mode, const Decision* other) {
   const LayerLine& line = mapping_of(*layer.slot, mode);
   if (line.mapped == nullptr) return {.line = line};
-  return decide_kernel(line, layer, mode, other, [&] { return layer.slot->facts(device_, dtype_); });
+  Decision decision = decide_kernel(line, layer, mode, other, [&] { return layer.slot->facts(device_, dtype_); });
+  cover(layer, decision);
+  return decision;
+}
+
+void Decider::cover(const Layer& layer, const Decision& decision) {
+  if (decision.kernel == nullptr) return;
+  const std::string prefix = layer.path.empty() ? "" : layer.path + ".";
+  for (const std::string& below : layer.slot->options().covers) covered_.insert(prefix + below);
 }
 
 Decision Decider::decide_kernel(const LayerLine& asked, const Layer& layer, Mode mode, const Decision* other,
@@ -224,6 +233,8 @@ std::shared_ptr<const BoundKernel> Decider::bind(const Layer& layer, const std::
     return nullptr;
   }
   if (auto bound = layer.slot->bound(*found, facts)) return bound;
+  const bool packs = (found->entry->flags & GRAFT_ENTRY_PREPACKS) != 0;
+  if (packs && facts.operator_kernel.empty() && covered_.contains(layer.path)) return BoundKernel::waiting(found, std::move(facts));
   return std::make_shared<const BoundKernel>(found, std::move(facts));
 }
 

@@ -6,6 +6,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <tuple>
 #include <utility>
@@ -39,7 +40,7 @@ class Decider {
   /// Of fusions, as far as it was decided for them.
   const std::vector<std::string>& warnings() const { return warnings_; }
 
-  /// `other`: what was decided for the layer in another mode, whose kernel serves this one too if it is the same.
+  /// A layer is to be decided before those that it covers. `other`: what was decided for the layer in another mode, whose kernel serves this one too if it is the same.
   Decision decide(const Layer& layer, Mode mode, const Decision* other = nullptr);
 
  private:
@@ -51,6 +52,8 @@ class Decider {
   /// `contract`: the layer's, which chooses among a repo's entries where the reference names none; empty: of several layers.
   LayerLine line_of(const LayerMapping& mapping, Mode mode, const std::string& contract);
   std::shared_ptr<const MappedKernel> mapped(const std::string& reference, const std::string& contract);
+  /// Notes that layers below a bound one do not run.
+  void cover(const Layer& layer, const Decision& decision);
   std::shared_ptr<const BoundKernel> bind(const Layer& layer, const std::shared_ptr<const Kernel>& found, LayerFacts facts);
   const std::optional<Error>& objection(const MappedKernel& found, Mode mode, const graft_contract& contract, const LayerFacts& facts);
 
@@ -77,6 +80,7 @@ class Decider {
   std::map<Mode, Fused> fused_;
   std::map<std::pair<const SlotState*, const MappedKernel*>, Decision> fused_kernels_;  // of first members, decided in another mode
   std::vector<std::string> warnings_;
+  std::set<std::string> covered_;  // paths of layers whose work a kernel above them does, in some mode
   // What holds for all layers of a name, a reference, a kind, is found once.
   std::map<std::pair<std::string, Mode>, LayerLine> mappings_;
   std::map<std::string, std::shared_ptr<const MappedKernel>> mapped_;

@@ -23,7 +23,9 @@ LayerReport LayerLine::report(const std::string& layer, const std::string& modul
 
 std::string remark(const Kernel& kernel) {
   std::string remark = kernel.trust.state == "trusted" ? "" : kernel.trust.reason;
-  if (!kernel.note.empty()) remark += (remark.empty() ? "" : "; ") + kernel.note;
+  const auto add = [&](const std::string& text) { remark += (remark.empty() ? "" : "; ") + text; };
+  if (!kernel.note.empty()) add(kernel.note);
+  if ((kernel.entry->flags & GRAFT_ENTRY_QUANTIZES) != 0) add("its weights are quantised here");
   return remark;
 }
 

@@ -40,8 +40,8 @@ Served check_shape(const Kernel& kernel, const LayerKind& kind, const Sizes& sha
   const Deviation found = deviation(results, own->forward(), tolerance);
   if (found.within()) return Served::yes;
   char why[160];
-  std::snprintf(why, sizeof why, "its results differ from the layer's own by up to %.3g, %.3g times what the contract allows (%s, %s)",
-                found.largest, found.share, to_text(shape).c_str(), dtype_name(to_graft(dtype)).c_str());
+  std::snprintf(why, sizeof why, "its results differ from the layer's own by up to %.3g, %.3g times what %s (%s, %s)",
+                found.largest, found.share, tolerance.of_norm ? "quantised weights may make of it" : "the contract allows", to_text(shape).c_str(), dtype_name(to_graft(dtype)).c_str());
   throw Error(ErrorCode::plugin, "kernel " + kernel.ref.str(), why);
 }
 
@@ -62,7 +62,7 @@ std::optional<std::string> look_at(const Kernel& kernel, const LayerKind& kind, 
 
 std::string self_check(const Kernel& kernel, const graft_contract& contract, c10::Device device, at::ScalarType dtype) {
   const LayerKind* kind = find_layer_kind(contract.name);
-  const std::optional<Tolerance> tolerance = tolerance_of(contract, to_graft(dtype));
+  const std::optional<Tolerance> tolerance = tolerance_of(contract, to_graft(dtype), *kernel.entry);
   if (kind == nullptr || !tolerance) return {};
   const SelfChecks known(state_folder());
   const std::string what = std::string(kernel.entry->name) + " " + contract.name + " " + kernel.variant + " " +

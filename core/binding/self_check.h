@@ -10,7 +10,8 @@
 
 namespace graft {
 
-/// Why the entry's results are wrong; "" if they are right, within the contract's tolerance for the dtype, or if that is not to
+/// Why the entry's results are wrong; "" if they are right, within the contract's tolerance for the dtype (an entry that
+/// QUANTIZES: within graft_quantized_tolerance), or if that is not to
 /// be known: a contract that is not a standard one, a dtype without a tolerance, shapes that the entry does not serve. Looked
 /// at once for each library, entry, contract, device and dtype on this machine, then remembered (SelfChecks). Small seeded
 /// inputs, of odd and of round sizes; the reference is the own forward in float64. Does not throw for what a kernel does wrong. Any thread.

@@ -256,7 +256,7 @@ std::shared_ptr<const BoundKernel> SlotState::made_again(const BoundKernel& stal
     now->operator_kernel = then.operator_kernel;
     return std::make_shared<const BoundKernel>(stale.held_kernel(), *now);
   } catch (const Error& error) {
-    why = std::string("a weight changed, and then: ") + error.why();
+    why = (stale.waits() ? "" : "a weight changed, and then: ") + error.why();
   }
   return now ? BoundKernel::unfit(stale.held_kernel(), std::move(*now)) : nullptr;
 }

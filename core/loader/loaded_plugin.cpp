@@ -19,6 +19,22 @@ std::string names_of(const std::vector<const graft_entry*>& entries) {
   return text;
 }
 
+/// The name of all entries that a reference without one may mean. Throws Error(invalid_argument) for several, or none.
+std::string_view only_name(const std::vector<const graft_entry*>& entries, const std::string& kernel) {
+  std::string_view name;
+  for (const graft_entry* entry : entries) {
+    if ((entry->flags & GRAFT_ENTRY_QUANTIZES) != 0) continue;
+    if (!name.empty() && entry->name != name)
+      throw Error(ErrorCode::invalid_argument, "kernel " + kernel, "the reference names no entry",
+                  "append one of them: " + names_of(entries));
+    name = entry->name;
+  }
+  if (!name.empty()) return name;
+  throw Error(ErrorCode::invalid_argument, "kernel " + kernel,
+              "the reference names no entry, and one that quantises weights is never chosen by itself",
+              "append one of them: " + names_of(entries));
+}
+
 }  // namespace
 
 LoadedPlugin::LoadedPlugin(std::string digest, const graft_plugin* plugin, const PluginHost& host,
@@ -35,13 +51,7 @@ std::size_t LoadedPlugin::allocated_bytes() const {
 
 const graft_entry& LoadedPlugin::entry(std::string_view wanted, int device_type) const {
   std::string_view name = wanted;
-  if (name.empty()) {
-    name = entries_.front()->name;
-    for (const graft_entry* entry : entries_)
-      if (entry->name != name)
-        throw Error(ErrorCode::invalid_argument, "kernel " + host_.name, "the reference names no entry",
-                    "append one of them: " + names_of(entries_));
-  }
+  if (name.empty()) name = only_name(entries_, host_.name);
   bool found = false;
   std::string why = "is not for this device";
   for (const graft_entry* entry : entries_) {

@@ -105,6 +105,10 @@ class PackedColumns {
     }
   }
 
+  // Of memory that was filled so by somebody else.
+  PackedColumns(const R* memory, int64_t columns, int64_t depth)
+      : packed_(memory), columns_(columns), depth_(depth) {}
+
   // Width of the rows that multiply() writes.
   int64_t width() const { return padded_columns(columns_); }
 

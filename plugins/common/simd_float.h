@@ -57,6 +57,10 @@ inline Vec load(const bf16* p) {
   const __m256i half = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
   return {_mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(half), 16))};
 }
+inline Vec load(const int8_t* p) {
+  const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
+  return {_mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(bytes))};
+}
 inline void store(float* p, Vec a) {
   _mm512_storeu_ps(p, a.v);
 }
@@ -68,6 +72,10 @@ inline void store(bf16* p, Vec a) {
   const __mmask16 is_nan = _mm512_cmp_ps_mask(a.v, a.v, _CMP_UNORD_Q);
   const __m512i whole = _mm512_mask_mov_epi32(rounded, is_nan, _mm512_set1_epi32(0x7fc0));
   _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm512_cvtepi32_epi16(whole));
+}
+// Rounds to nearest even what lies within -127 … 127.
+inline void store(int8_t* p, Vec a) {
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(a.v)));
 }
 
 inline Vec operator+(Vec a, Vec b) {
@@ -155,6 +163,10 @@ inline Vec load(const bf16* p) {
   const __m128i half = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
   return {_mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(half), 16))};
 }
+inline Vec load(const int8_t* p) {
+  const __m128i bytes = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(p));
+  return {_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(bytes))};
+}
 inline void store(float* p, Vec a) {
   _mm256_storeu_ps(p, a.v);
 }
@@ -167,6 +179,12 @@ inline void store(bf16* p, Vec a) {
   const __m256i whole = _mm256_blendv_epi8(rounded, _mm256_set1_epi32(0x7fc0), is_nan);
   const __m256i packed = _mm256_permute4x64_epi64(_mm256_packus_epi32(whole, whole), 0b1000);
   _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm256_castsi256_si128(packed));
+}
+// Rounds to nearest even what lies within -127 … 127.
+inline void store(int8_t* p, Vec a) {
+  const __m256i whole = _mm256_cvtps_epi32(a.v);
+  const __m128i half = _mm_packs_epi32(_mm256_castsi256_si128(whole), _mm256_extracti128_si256(whole, 1));
+  _mm_storel_epi64(reinterpret_cast<__m128i*>(p), _mm_packs_epi16(half, half));
 }
 
 inline Vec operator+(Vec a, Vec b) {
@@ -257,11 +275,19 @@ inline Vec load(const float* p) {
 inline Vec load(const bf16* p) {
   return {Vec::Floats{to_real(p[0]), to_real(p[1]), to_real(p[2]), to_real(p[3])}};
 }
+inline Vec load(const int8_t* p) {
+  return {Vec::Floats{float(p[0]), float(p[1]), float(p[2]), float(p[3])}};
+}
 inline void store(float* p, Vec a) {
   std::memcpy(p, &a.v, sizeof a.v);
 }
 inline void store(bf16* p, Vec a) {
   for (int i = 0; i < kLanes; ++i) from_real(a.v[i], &p[i]);
+}
+// Rounds to nearest even what lies within -127 … 127: adding 1.5 * 2^23 leaves an integer in the low bits.
+inline void store(int8_t* p, Vec a) {
+  const Vec::Ints whole = Vec::Ints(a.v + 12582912.0f);
+  for (int i = 0; i < kLanes; ++i) p[i] = int8_t(whole[i]);
 }
 
 inline Vec operator+(Vec a, Vec b) {

@@ -17,4 +17,11 @@ inline plugin::Entry for_this_cpu(plugin::Entry entry) {
       .flags(GRAFT_ENTRY_DETERMINISTIC | GRAFT_ENTRY_COMPILE_SAFE);
 }
 
+// Of an entry that keeps its weights in 8 bits, see int8_weight.h.
+inline plugin::Entry in_8_bits(plugin::Entry entry) {
+  return for_this_cpu(std::move(entry))
+      .dtypes({plugin::float32, plugin::bfloat16})
+      .flags(GRAFT_ENTRY_PREPACKS | GRAFT_ENTRY_QUANTIZES);
+}
+
 }  // namespace graft

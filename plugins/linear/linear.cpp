@@ -12,6 +12,7 @@
 #include "../common/matmul.h"
 #include "../common/reals.h"
 #include "../common/variant.h"
+#include "int8_linear.h"
 
 namespace graft {
 namespace {
@@ -156,4 +157,5 @@ struct Linear {
 }  // namespace
 }  // namespace graft
 
-GRAFT_PLUGIN(graft::for_this_cpu(graft::plugin::entry<graft::Linear>("Linear", "Linear/1")))
+GRAFT_PLUGIN(graft::for_this_cpu(graft::plugin::entry<graft::Linear>("Linear", "Linear/1")),
+             graft::in_8_bits(graft::plugin::entry<graft::Int8Linear>("Int8Linear", "Linear/1")))

@@ -104,6 +104,15 @@ TEST(Kernelize, FilesThatAreNoPluginsAreNamed) {
   }
 }
 
+TEST(Kernelize, AnEntryThatQuantisesIsBoundByItsNameAlone) {
+  NormLayer layer;
+  const KernelConfig unnamed({{"RMSNorm", fixture("quantizes").string()}}, {.use_local_kernel = true});
+  const LayerReport report = kernelize(layer, {.kernel_config = unnamed}).layers[0];
+  EXPECT_EQ(report.state, LayerState::fallback);
+  EXPECT_NE(report.reason.find("never chosen by itself (append one of them: TestRMSNorm)"), std::string::npos) << report.reason;
+  EXPECT_EQ(bind_fixture(layer, "quantizes").state, LayerState::bound);
+}
+
 TEST(Kernelize, UnmappedAndDisabledLayersKeepTheirOwnForward) {
   NormLayer layer;
   EXPECT_EQ(kernelize(layer, {.kernel_config = KernelConfig()}).layers[0].state, LayerState::own);

@@ -1,6 +1,7 @@
 // A host's own modules, nested, with a contract and slots of their own.
 #include <gtest/gtest.h>
 
+#include "graft/policy.h"
 #include "norm_layer.h"
 
 namespace graft {
@@ -41,6 +42,31 @@ TEST(OwnModule, ABoundModuleCoversTheLayersInsideIt) {
   EXPECT_NE(report.layers[1].covered_by.find("TwoNorms"), std::string::npos);
   const at::Tensor x = at::randn({2, 8});
   EXPECT_TRUE(at::allclose(block.forward(x), block.first->own(x), 1e-5, 1e-6));  // the kernel is one norm alone
+}
+
+KernelConfig covering(const std::string& below) {
+  return KernelConfig({{"TwoNorms", test::fixture("good").string() + ":TestRMSNorm"}, {"RMSNorm", below}}, {.use_local_kernel = true});
+}
+
+TEST(OwnModule, WeightsOfACoveredLayerArePackedWhenItIsFirstCalled) {
+  Block block;
+  block.eval();
+  const at::Tensor x = at::randn({2, 8});
+  kernelize(block, {.kernel_config = covering(test::fixture("training_prepacks").string() + ":RMSNorm"), .use_fallback = false});
+  {
+    const at::NoGradGuard no_grad;
+    EXPECT_TRUE(at::allclose(block.first->forward(x), block.first->own(x), 1e-5, 1e-6));
+  }
+  EXPECT_EQ(block.first->own_calls, 0);
+
+  Policy policy;
+  policy.self_check = false;  // which would pack weights, and see that this kernel cannot
+  const KernelizeOptions fails = {.kernel_config = covering(test::fixture("prepacks_and_fails").string() + ":TestRMSNorm"), .policy = policy};
+  EXPECT_EQ(kernelize(block, fails).layers[1].state, LayerState::bound);
+  EXPECT_TRUE(block.first->forward(x).equal(block.first->own(x)));
+  const LayerReport report = kernel_report(block).layers[1];
+  EXPECT_EQ(report.state, LayerState::fallback);
+  EXPECT_EQ(report.reason.find("prepare returned"), 0u) << report.reason;
 }
 
 TEST(OwnModule, AModuleWithoutLayersIsReportedEmptyWithTheMappedNames) {

@@ -47,6 +47,20 @@ TEST_F(SelfCheckTest, HasNothingAgainstAKernelThatServesNoSmallShape) {
   EXPECT_EQ(bind("forward_unsupported").state, LayerState::bound);
 }
 
+TEST_F(SelfCheckTest, AllowsAnEntryThatQuantisesItsErrorAndTheReportSaysSo) {
+  const LayerReport report = bind("quantizes");
+  EXPECT_EQ(report.state, LayerState::bound) << report.reason;
+  EXPECT_NE(report.reason.find("weights are quantised here"), std::string::npos) << report.reason;
+}
+
+TEST_F(SelfCheckTest, LeavesAnEntryThatQuantisesUnboundWhereItsErrorIsAnother) {
+  for (const char* wrong : {"quantizes_wrongly", "quantizes_to_nan"}) {
+    const LayerReport report = bind(wrong);
+    EXPECT_EQ(report.state, LayerState::fallback) << wrong;
+    EXPECT_NE(report.reason.find("quantised weights"), std::string::npos) << report.reason;
+  }
+}
+
 TEST_F(SelfCheckTest, IsSwitchedOffByThePolicy) {
   EXPECT_EQ(bind("good_v2", /*self_check=*/false).state, LayerState::bound);
 }
@@ -62,11 +76,19 @@ TEST_F(SelfCheckTest, IsRememberedForTheLibrary) {
   EXPECT_EQ(bind("good_v2").state, LayerState::bound);
 }
 
-TEST_F(SelfCheckTest, LooksAgainWhereTheMemoryIsBroken) {
-  bind("good_v2");
-  for (const auto& file : std::filesystem::directory_iterator(folder_.path() / "self_checks")) test::write_file(file.path(), "{");
+TEST_F(SelfCheckTest, ReadsWhatAnEarlierProcessFound) {
+  const std::string digest = bind("good_v2", /*self_check=*/false).digest;
+  const std::filesystem::path file = folder_.path() / "self_checks" / (digest.substr(digest.find(':') + 1) + ".json");
+  test::write_file(file, R"({"TestRMSNorm RMSNorm/1  cpu float32": ""})");  // as if it had been right
+  EXPECT_EQ(bind("good_v2").state, LayerState::bound);
+}
+
+TEST_F(SelfCheckTest, LooksAgainWhereWhatAnEarlierProcessFoundIsBroken) {
+  const std::string digest = bind("good_v2", /*self_check=*/false).digest;
+  const std::filesystem::path file = folder_.path() / "self_checks" / (digest.substr(digest.find(':') + 1) + ".json");
+  test::write_file(file, "{");
   EXPECT_EQ(bind("good_v2").state, LayerState::fallback);
-  EXPECT_EQ(bind("good").state, LayerState::bound);
+  EXPECT_NE(test::read_file(file).find("differ from the layer's own"), std::string::npos);
 }
 
 TEST_F(SelfCheckTest, IsPartOfAPlanToo) {

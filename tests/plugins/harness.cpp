@@ -274,6 +274,21 @@ std::vector<graft_value> Kernel::kept(std::vector<graft_value> arguments) const 
   return arguments;
 }
 
+std::vector<graft_value> Kernel::seen_by_forward(std::vector<graft_value> arguments) const {
+  if ((entry_->flags & GRAFT_ENTRY_PREPACKS) == 0) return arguments;
+  for (uint32_t i = 0; i < contract_->argument_count; ++i)
+    if ((contract_->arguments[i].flags & GRAFT_ARG_WEIGHT) != 0) arguments[i] = none();
+  return arguments;
+}
+
+graft_status Kernel::prepare(const std::vector<graft_value>& arguments) const {
+  error_message.clear();
+  std::vector<graft_value> weights = arguments;
+  for (uint32_t i = 0; i < contract_->argument_count; ++i)
+    if ((contract_->arguments[i].flags & GRAFT_ARG_WEIGHT) == 0) weights[i] = none();
+  return entry_->prepare(instance_.get(), weights.data());
+}
+
 graft_status Kernel::call(size_t workspace, uint32_t threads,
                           const std::function<graft_status(const graft_call&)>& body) const {
   std::vector<std::byte> memory(workspace + 256 + 2 * kGuard, kPattern);
@@ -291,8 +306,9 @@ graft_status Kernel::call(size_t workspace, uint32_t threads,
   return status;
 }
 
-graft_status Kernel::run(const std::vector<graft_value>& arguments, uint32_t threads) const {
-  EXPECT_EQ(arguments.size(), contract_->argument_count);
+graft_status Kernel::run(const std::vector<graft_value>& all, uint32_t threads) const {
+  EXPECT_EQ(all.size(), contract_->argument_count);
+  const std::vector<graft_value> arguments = seen_by_forward(all);
   error_message.clear();
   if (entry_->supports != nullptr) {
     const graft_status status = entry_->supports(entry_, contract_, attributes_.data(), arguments.data());
@@ -360,6 +376,12 @@ std::vector<Case> all_cases() {
   std::istringstream variants(GRAFT_CPU_VARIANTS);
   for (std::string variant; std::getline(variants, variant, ',');)
     for (graft_dtype dtype : {kFloat32, kBfloat16, kFloat64}) cases.push_back({variant, dtype});
+  return cases;
+}
+
+std::vector<Case> float_cases() {
+  std::vector<Case> cases = all_cases();
+  std::erase_if(cases, [](const Case& one) { return same(one.dtype, kFloat64); });
   return cases;
 }
 

@@ -82,7 +82,9 @@ class Kernel {
          std::vector<graft_value> attributes = {});
   const graft_entry& entry() const { return *entry_; }
 
-  // supports, workspace_size and forward as a host calls them, with `threads` threads. Expects the guards of
+  // Shows it the weights among `arguments`, those of forward.
+  graft_status prepare(const std::vector<graft_value>& arguments) const;
+  // supports, workspace_size and forward as a host calls them, without the weights if the entry PREPACKS, with `threads` threads. Expects the guards of
   // the workspace to be intact; what it holds at first are NaN.
   graft_status run(const std::vector<graft_value>& arguments, uint32_t threads = 1) const;
   // backward likewise. Of `arguments`, those of forward, it sees what the contract keeps or saves.
@@ -95,6 +97,7 @@ class Kernel {
 
  private:
   std::vector<graft_value> kept(std::vector<graft_value> arguments) const;
+  std::vector<graft_value> seen_by_forward(std::vector<graft_value> arguments) const;
   graft_status call(size_t workspace, uint32_t threads,
                     const std::function<graft_status(const graft_call&)>& body) const;
 
@@ -126,6 +129,8 @@ class KernelTest : public testing::TestWithParam<Case> {
   void SetUp() override;
 };
 std::vector<Case> all_cases();
+// Those of float32 and bfloat16, for entries that serve no other.
+std::vector<Case> float_cases();
 std::string case_name(const testing::TestParamInfo<Case>& info);
 
 }  // namespace graft::test

@@ -110,15 +110,24 @@ class Kernel {
  public:
   Kernel(const std::string& plugin, const std::string& entry, const graft_contract& contract,
          std::vector<graft_value> attributes = {})
-      : entry_(find_entry(plugin, entry)) {
-    attributes.resize(contract.attribute_count, none());
-    entry_.create(&entry_, &contract, {GRAFT_DEVICE_CPU, 0}, attributes.data(), &instance_);
+      : entry_(find_entry(plugin, entry)), contract_(contract), attributes_(std::move(attributes)) {
+    attributes_.resize(contract.attribute_count, none());
+    instance_ = create();
   }
-  // Runs the calls in turn for as long as the benchmark lasts.
-  void run(benchmark::State& state, const std::vector<std::vector<graft_value>>& calls) {
+  ~Kernel() {
+    for (graft_instance* instance : made_)
+      if (instance != nullptr) entry_.destroy(instance);
+  }
+  Kernel(const Kernel&) = delete;
+  // Runs the calls in turn for as long as the benchmark lasts, each on an instance of its own if the entry packs weights.
+  void run(benchmark::State& state, std::vector<std::vector<graft_value>> calls) {
+    std::vector<graft_instance*> instances(calls.size(), instance_);
+    for (size_t i = 0; i < calls.size() && (entry_.flags & GRAFT_ENTRY_PREPACKS) != 0; ++i)
+      instances[i] = packed(calls[i]);
+    instance_ = instances[0];  // workspace_size asks a prepared one
     size_t next = 0;
     measure(state, GRAFT_WORKSPACE_FORWARD, calls[0], [&](const graft_call& call) {
-      const graft_status status = entry_.forward(instance_, &call, calls[next].data());
+      const graft_status status = entry_.forward(instances[next], &call, calls[next].data());
       next = next + 1 == calls.size() ? 0 : next + 1;
       return status;
     });
@@ -151,7 +160,25 @@ class Kernel {
       if (body(call.call) != GRAFT_OK) state.SkipWithError("the kernel failed");
   }
 
+  graft_instance* create() {
+    made_.push_back(nullptr);
+    entry_.create(&entry_, &contract_, {GRAFT_DEVICE_CPU, 0}, attributes_.data(), &made_.back());
+    return made_.back();
+  }
+  // One that has packed the weights among the arguments, which are then taken away.
+  graft_instance* packed(std::vector<graft_value>& arguments) {
+    std::vector<graft_value> weights(arguments.size(), none());
+    for (uint32_t i = 0; i < contract_.argument_count; ++i)
+      if ((contract_.arguments[i].flags & GRAFT_ARG_WEIGHT) != 0) std::swap(weights[i], arguments[i]);
+    graft_instance* instance = create();
+    if (entry_.prepare(instance, weights.data()) != GRAFT_OK) throw std::runtime_error("prepare failed");
+    return instance;
+  }
+
   const graft_entry& entry_;
+  const graft_contract& contract_;
+  std::vector<graft_value> attributes_;
+  std::vector<graft_instance*> made_;
   graft_instance* instance_ = nullptr;
 };
 
@@ -161,8 +188,9 @@ inline void rates(benchmark::State& state, double bytes, double flops) {
   if (flops > 0) state.counters["GFLOP/s"] = Counter(flops / 1e9, Counter::kIsIterationInvariantRate);
 }
 
+// What layers are in for weights of so many bits: those of 8 are packed from float32.
 inline graft_dtype dtype_of(int64_t bits) {
-  return bits == 32 ? kFloat32 : kBfloat16;
+  return bits == 16 ? kBfloat16 : kFloat32;
 }
 
 }  // namespace graft::bench

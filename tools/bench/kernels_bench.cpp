@@ -1,8 +1,9 @@
 // The first-party CPU kernels without LibTorch, at the sizes of SmolLM2-135M, on Graft's thread pool.
 //
-// GB/s counts each byte of weight or cache once; GFLOP/s counts two per multiply-add. What the machine gives
-// at most is measured in the same run: memory_read and fused_multiply_add. Weights rotate through 256 MiB, as
-// the layers of a model do, so that none is read from a cache.
+// GB/s counts each byte of weight or cache once (weights of 8 bits without their scales); GFLOP/s counts two
+// per multiply-add. What the machine gives at most is measured in the same run: memory_read and
+// fused_multiply_add. Weights rotate through 256 MiB, as the layers of a model do, so that none is read from a
+// cache.
 #include <benchmark/benchmark.h>
 #include <graft/contracts.h>
 
@@ -112,34 +113,37 @@ void rotary_pos_emb(benchmark::State& state) {
 BENCHMARK(rotary_pos_emb)->ArgNames({"tokens", "bits"})->ArgsProduct({{1, 512}, {32, 16}})->UseRealTime();
 
 void linear(benchmark::State& state) {
-  const graft_dtype dtype = dtype_of(state.range(3));
-  const int64_t rows = state.range(0), depth = state.range(1), columns = state.range(2);
+  const int64_t rows = state.range(0), depth = state.range(1), columns = state.range(2), bits = state.range(3);
+  const graft_dtype dtype = dtype_of(bits);
+  const size_t weight_bytes = size_t(columns * depth * bits / 8);
   Array x(dtype, {rows, depth}), out(dtype, {rows, columns});
   std::vector<std::unique_ptr<Array>> weights;
   std::vector<std::vector<graft_value>> calls;
-  for (size_t bytes = 0; bytes < kRotation; bytes += weights.back()->bytes()) {
-    weights.push_back(std::make_unique<Array>(dtype, std::vector<int64_t>{columns, depth}));
+  for (size_t bytes = 0; bytes < kRotation; bytes += weight_bytes) {
+    if (weights.empty() || bits != 8)
+      weights.push_back(std::make_unique<Array>(dtype, std::vector<int64_t>{columns, depth}));
     calls.push_back({x.value(), weights.back()->value(), none(), out.value()});
   }
-  Kernel("linear", "Linear", graft_contract_linear_1).run(state, calls);
-  rates(state, double(weights[0]->bytes()), 2.0 * double(rows * columns * depth));
+  Kernel("linear", bits == 8 ? "Int8Linear" : "Linear", graft_contract_linear_1).run(state, calls);
+  rates(state, double(weight_bytes), 2.0 * double(rows * columns * depth));
 }
 BENCHMARK(linear)
     ->ArgNames({"rows", "in", "out", "bits"})
-    ->ArgsProduct({{1, 4, 16, 32, 64, 512}, {576}, {576}, {32, 16}})
+    ->ArgsProduct({{1, 4, 16, 32, 64, 512}, {576}, {576}, {32, 16, 8}})
     ->UseRealTime();
 BENCHMARK(linear)
     ->ArgNames({"rows", "in", "out", "bits"})
-    ->ArgsProduct({{1, 512}, {1536}, {576}, {32, 16}})
+    ->ArgsProduct({{1, 512}, {1536}, {576}, {32, 16, 8}})
     ->UseRealTime();
 BENCHMARK(linear)
     ->ArgNames({"rows", "in", "out", "bits"})
-    ->ArgsProduct({{1, 2}, {576}, {49152}, {32, 16}})
+    ->ArgsProduct({{1, 2}, {576}, {49152}, {32, 16, 8}})
     ->UseRealTime();
 
 void swiglu_mlp(benchmark::State& state) {
-  const graft_dtype dtype = dtype_of(state.range(1));
-  const int64_t rows = state.range(0);
+  const int64_t rows = state.range(0), bits = state.range(1);
+  const graft_dtype dtype = dtype_of(bits);
+  const size_t weight_bytes = size_t(3 * 576 * 1536 * bits / 8);
   Array x(dtype, {rows, 576}), out(dtype, {rows, 576});
   std::vector<std::unique_ptr<Array>> weights;
   std::vector<std::vector<graft_value>> calls;
@@ -147,16 +151,20 @@ void swiglu_mlp(benchmark::State& state) {
     weights.push_back(std::make_unique<Array>(dtype, std::vector<int64_t>{a, b}));
     return weights.back()->value();
   };
-  for (size_t bytes = 0; bytes < kRotation; bytes += 3 * weights.back()->bytes()) {
+  for (size_t bytes = 0; bytes < kRotation; bytes += weight_bytes) {
+    if (bits == 8 && !calls.empty()) {
+      calls.push_back(calls.front());
+      continue;
+    }
     const graft_value gate = add(1536, 576), up = add(1536, 576), down = add(576, 1536);
     calls.push_back({x.value(), gate, up, down, out.value(), none(), none()});
   }
-  Kernel("mlp", "SwiGLUMLP", graft_contract_swiglu_mlp_1).run(state, calls);
-  rates(state, 3.0 * double(weights[0]->bytes()), 6.0 * double(rows * 576 * 1536));
+  Kernel("mlp", bits == 8 ? "Int8SwiGLUMLP" : "SwiGLUMLP", graft_contract_swiglu_mlp_1).run(state, calls);
+  rates(state, double(weight_bytes), 6.0 * double(rows * 576 * 1536));
 }
 BENCHMARK(swiglu_mlp)
     ->ArgNames({"rows", "bits"})
-    ->ArgsProduct({{1, 4, 16, 64, 512}, {32, 16}})
+    ->ArgsProduct({{1, 4, 16, 64, 512}, {32, 16, 8}})
     ->UseRealTime();
 
 void attention(benchmark::State& state) {

@@ -43,6 +43,7 @@ ordered_json describe_entry(const graft_entry& entry) {
   if (entry.flags & GRAFT_ENTRY_GRAPH_SAFE) flags.push_back("graph_safe");
   if (entry.flags & GRAFT_ENTRY_DETERMINISTIC) flags.push_back("deterministic");
   if (entry.flags & GRAFT_ENTRY_PREPACKS) flags.push_back("prepacks");
+  if (entry.flags & GRAFT_ENTRY_QUANTIZES) flags.push_back("quantizes");
   ordered_json dtypes = ordered_json::array();
   for (std::uint32_t i = 0; i < entry.dtype_count; ++i) dtypes.push_back(dtype_name(entry.dtypes[i]));
   return {{"name", entry.name},

@@ -3,6 +3,8 @@
 
 #include <optional>
 
+#include <graft/abi/entry.h>
+
 #include "graft/contract.h"
 #include "layer.h"
 
@@ -10,14 +12,16 @@ namespace graft::reference {
 
 struct Tolerance {
   double rtol = 0, atol = 0;
+  bool of_norm = false;  // of an output's root mean square, not of each of its elements
 };
 
-/// The contract's for inputs of this dtype; nothing if it states none.
-std::optional<Tolerance> tolerance_of(const graft_contract& contract, const graft_dtype& dtype);
+/// What the entry's results are held against for inputs of this dtype: the contract's tolerance, or that of entries which
+/// quantise; nothing if the contract states none.
+std::optional<Tolerance> tolerance_of(const graft_contract& contract, const graft_dtype& dtype, const graft_entry& entry);
 
 struct Deviation {
   double largest = 0;  // |result - reference|; NaN if a result is not a number
-  double share = 0;    // the largest share of its tolerance that an element takes: up to 1 it is within
+  double share = 0;    // the largest share of its tolerance that an element (or output) takes: up to 1 it is within
   bool within() const { return share <= 1; }  // false for NaN
 };
 

@@ -28,9 +28,9 @@ class LoadedPlugin {
   const std::vector<const graft_entry*>& entries() const { return entries_; }
 
   /// The first entry of that name for the device whose CPU features this host has ("": any name, if there is
-  /// only one). A plugin may so list an AVX2 entry before a scalar one of the same name. Throws Error:
-  /// not_found (names the entries there are), invalid_argument (no name, several entries), unsupported
-  /// (another device, or a CPU feature is missing).
+  /// only one beside entries that quantise weights). A plugin may so list an AVX2 entry before a scalar one of
+  /// the same name. Throws Error: not_found (names the entries there are), invalid_argument (no name, and
+  /// several entries or none that may be chosen), unsupported (another device, or a CPU feature is missing).
   const graft_entry& entry(std::string_view name, int device_type) const;
 
   /// The plugin's extension by id, or null.

@@ -57,6 +57,12 @@ typedef struct graft_tolerance {
   double atol;
 } graft_tolerance;
 
+/* In its place for an entry with GRAFT_ENTRY_QUANTIZES, whatever the dtype: the root mean square of |kernel - reference| over
+ * an output is at most this share of that of the reference, and every element is finite where the reference is.
+ * Rationale: weights of 8 bits err by 0.3 % to 1 % of their root mean square, those of 4 bits by 7 % and more; a wrong
+ * scale, a lost column or a swapped half is far beyond. */
+static const double graft_quantized_tolerance = 0.02;
+
 /* A contract never changes: additions make the next version, "RMSNorm/2". Data pointers are aligned to
  * `alignment` bytes at least; 1: to their dtype's own size alone, as the standard contracts have it.
  * Rationale: weights are mapped straight from .safetensors files, which align tensors to 8 bytes or less; a kernel that

@@ -17,7 +17,11 @@ enum {
   GRAFT_ENTRY_DETERMINISTIC = 8,
   /* prepare() makes its own copy of the weights: forward gets GRAFT_NONE for them and the host may release the
    * originals' pages. */
-  GRAFT_ENTRY_PREPACKS = 16
+  GRAFT_ENTRY_PREPACKS = 16,
+  /* prepare() quantises the weights: results differ from the layer's own by the quantisation error, beyond the contract's
+   * tolerance. A host holds them against graft_quantized_tolerance instead, says so where it says what runs, and never
+   * chooses such an entry by itself: its user names it. */
+  GRAFT_ENTRY_QUANTIZES = 32
 };
 
 /* The plugin's own state for one layer on one device. */

@@ -82,7 +82,7 @@ Case measure(const Subject& subject, const Sizes& shape, at::ScalarType dtype, c
   found.contract = kind.contract;
   found.shape = to_text(shape);
   found.dtype = dtype_name(to_graft(dtype));
-  const auto tolerance = tolerance_of(contract, to_graft(dtype));
+  const auto tolerance = tolerance_of(contract, to_graft(dtype), *subject.promises);
   if (!tolerance) {
     throw Error(ErrorCode::unsupported, "contract " + std::string(contract.name),
                 "states no tolerance for " + dtype_name(to_graft(dtype)), "choose another --dtype");

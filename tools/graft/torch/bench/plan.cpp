@@ -109,7 +109,7 @@ Plan make_plan(const Package& package, const BenchOptions& options) {
       const graft_entry& entry = package.plugin->entry(name, device_type(device_kind(options.device)));
       const LayerKind& kind = kind_of(entry);
       plan.subjects.push_back({name, reference_to(package.ref, name), &kind, shapes_of(kind, asked, fitting),
-                               dtypes_of(entry, options.dtypes)});
+                               dtypes_of(entry, options.dtypes), &entry});
     } catch (const Error& error) {
       if (error.code() != ErrorCode::unsupported) throw;
       plan.skipped.push_back({name, error.why()});

@@ -17,6 +17,7 @@ struct Subject {
   const LayerKind* kind = nullptr;
   std::vector<Sizes> shapes;
   std::vector<at::ScalarType> dtypes;
+  const graft_entry* promises = nullptr;  // the entry itself, which says whether it quantises
 
   size_t count() const { return shapes.size() * dtypes.size(); }
 };

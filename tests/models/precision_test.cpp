@@ -1,0 +1,84 @@
+// What kernels of lesser precision cost the real model: its perplexity over a text, and where its tokens part.
+#include <ATen/ops/cat.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <iostream>
+
+#include "golden.h"
+#include "graft/auto_model.h"
+#include "graft/tokenizer.h"
+
+namespace graft {
+namespace {
+
+const KernelConfig kInt8({{"Linear", "graft-kernels/linear:Int8Linear"}, {"SwiGLUMLP", "graft-kernels/mlp:Int8SwiGLUMLP"}});
+
+std::shared_ptr<PreTrainedModel> load(FromPretrainedOptions options) {
+  const std::filesystem::path folder = testing::smollm2();
+  if (!std::filesystem::exists(folder / "model.safetensors"))
+    throw std::runtime_error("no model in " + folder.string() + ": ./tools/test sets it up");
+  if (options.use_kernels || options.kernel_config) options.use_fallback = false;  // what is measured is what was asked for
+  return AutoModelForCausalLM::from_pretrained(folder.string(), options);
+}
+
+/// The first two chapters of Alice's Adventures in Wonderland (Lewis Carroll, 1865, in the public domain), 5,431 tokens.
+at::Tensor text() {
+  std::ifstream file(std::filesystem::path(GRAFT_SOURCE_DIR) / "tests/models/perplexity/alice.txt");
+  const std::string words{std::istreambuf_iterator<char>(file), {}};
+  const std::vector<int64_t> ids = Tokenizer::from_file(testing::smollm2() / "tokenizer.json").encode(words);
+  return at::tensor(at::ArrayRef<int64_t>(ids)).view({1, -1});
+}
+
+/// Of the text in windows of 512 tokens, each read by itself.
+double perplexity(const FromPretrainedOptions& options, const at::Tensor& ids) {
+  constexpr int64_t kWindow = 512;
+  const std::shared_ptr<PreTrainedModel> model = load(options);
+  const at::NoGradGuard no_grad;
+  double loss = 0, predicted = 0;
+  for (int64_t begin = 0; begin + 1 < ids.size(1); begin += kWindow) {
+    const at::Tensor window = ids.narrow(1, begin, std::min(kWindow, ids.size(1) - begin));
+    const double count = double(window.size(1) - 1);
+    loss += model->forward(window, {.labels = window}).loss.item<double>() * count;
+    predicted += count;
+  }
+  return std::exp(loss / predicted);
+}
+
+TEST(Precision, PerplexityOfEachKindOfKernelIsThatOfTheModel) {
+  const at::Tensor ids = text();
+  ASSERT_GE(ids.size(1), 5000);
+  const double own = perplexity({.dtype = "float32"}, ids);
+  std::cout << "own layers in float32  " << own << "\n";
+  const auto expect_near = [&](const char* what, const FromPretrainedOptions& options, double share) {
+    const double found = perplexity(options, ids);
+    std::cout << what << found << " (" << 100 * (found / own - 1) << " %)\n";
+    EXPECT_NEAR(found, own, share * own) << what;
+  };
+  expect_near("kernels in float32     ", {.use_kernels = true, .dtype = "float32"}, 0.0001);
+  expect_near("kernels in bfloat16    ", {.use_kernels = true, .dtype = "bfloat16"}, 0.001);
+  expect_near("kernels in int8        ", {.kernel_config = kInt8, .dtype = "float32"}, 0.01);
+}
+
+TEST(Precision, TokensOfInt8PartFromTheModelsOnlyWhereTwoAreAboutAsLikely) {
+  const auto exact = load({.dtype = "float32"}), quantised = load({.kernel_config = kInt8, .dtype = "float32"});
+  const nlohmann::json golden = testing::load_json(testing::kGolden / "smollm2.json");
+  const at::NoGradGuard no_grad;
+  for (const nlohmann::json& prompt : golden["prompts"]) {
+    SCOPED_TRACE(prompt["prompt"].get<std::string>());
+    const at::Tensor prompt_ids = testing::ids(prompt["prompt_ids"]), expected = testing::ids(prompt["greedy_ids_ignoring_eos"]);
+    const at::Tensor ids = at::cat({prompt_ids, expected}, 1);
+    const at::Tensor found =
+        quantised->generate(prompt_ids, {.max_new_tokens = expected.size(1), .eos_token_id = std::vector<int64_t>{}});
+    int64_t at = prompt_ids.size(1);
+    while (at < ids.size(1) && found[0][at].item<int64_t>() == ids[0][at].item<int64_t>()) ++at;
+    std::cout << at - prompt_ids.size(1) << " of " << expected.size(1) << " tokens are the same\n";
+    if (at == ids.size(1)) continue;
+    const at::Tensor logits = exact->forward(ids.narrow(1, 0, at), {.logits_to_keep = 1}).logits.flatten();
+    const double lost = (logits.max() - logits[found[0][at].item<int64_t>()]).item<double>();
+    EXPECT_LT(lost, 0.5) << "the model itself gives this token exp(-" << lost << ") times its best one's probability";
+  }
+}
+
+}  // namespace
+}  // namespace graft
