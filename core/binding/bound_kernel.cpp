@@ -9,6 +9,7 @@
 
 #include "autograd.h"
 #include "determinism.h"
+#include "file_pages.h"
 #include "fused_chain.h"
 #include "graft/dtype.h"
 #include "graft/error.h"
@@ -101,7 +102,10 @@ void BoundKernel::prepare() {
   }
   graft::prepare(*instance_, template_.data());
   if ((kernel().entry->flags & GRAFT_ENTRY_PREPACKS) != 0) {
-    for (const Weight& weight : weights_) template_[weight.position] = graft_value{};
+    for (const Weight& weight : weights_) {
+      template_[weight.position] = graft_value{};
+      release_pages(weight.tensor);  // they come back if the layer falls back
+    }
   }
 }
 

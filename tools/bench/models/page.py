@@ -45,7 +45,8 @@ def bars(rows):
         parts.append(f'<rect x="{left}" y="{y}" width="{speed - left:.1f}" height="18" rx="2" fill="{COLOURS.get(row["who"], "#8a8f98")}"/>')
         parts.append(line(low, middle, high, middle, "var(--text)") + line(low, y + 5, low, y + 13, "var(--text)") + line(high, y + 5, high, y + 13, "var(--text)"))
         parts.append(line(limit, y - 4, limit, y + 22, "#d13438", 2, "3 2"))
-        parts.append(text(max(speed, high, limit) + 8, y + 14, f"{row['tokens_per_second'][1]:.1f} ({row['limit_share']:.0%})"))
+        in_the_way = high < limit < high + 110  # the words would lie over the limit's line
+        parts.append(text((limit if in_the_way else max(speed, high)) + 8, y + 14, f"{row['tokens_per_second'][1]:.1f} ({row['limit_share']:.0%})"))
     return svg(940, len(rows) * height + 12, "tokens per second while decoding", parts)
 
 
@@ -59,7 +60,7 @@ def short(name):
 
 def roofline(points, bandwidth, flops):
     """FLOP/s against FLOP per byte, both logarithmic; nothing can be above the roof."""
-    left, right, top, bottom = 70, 900, 15, 380
+    left, right, top, bottom = 70, 900, 30, 380
     ridge = flops / bandwidth
     intensities = [point["flops_per_second"] / point["bytes_per_second"] for point in points] + [ridge]
     first, last = math.floor(math.log10(min(intensities))), math.ceil(math.log10(max(intensities)) + 0.1)
@@ -79,7 +80,7 @@ def roofline(points, bandwidth, flops):
     for power in range(low, high + 1):
         parts += [line(left, y(10**power), right, y(10**power)), text(left - 8, y(10**power) + 4, f"{10.0 ** (power - 9):g}", "end", "faint")]
     parts.append(text((left + right) / 2, bottom + 38, "FLOP per byte read or written", "middle", "faint"))
-    parts.append(text(left - 8, top - 3, "GFLOP/s", "end", "faint"))
+    parts.append(text(left - 8, top - 16, "GFLOP/s", "end", "faint"))
     parts.append(line(x(10**first), y(bandwidth * 10**first), x(ridge), y(flops), "#d13438", 2) + line(x(ridge), y(flops), right, y(flops), "#d13438", 2))
     parts.append(text(right, y(flops) - 6, f"{flops / 1e9:.0f} GFLOP/s", "end") + text(x(ridge) - 40, y(flops) - 6, f"{bandwidth / 1e9:.1f} GB/s", "end"))
     for number, (point, intensity) in enumerate(zip(points, intensities), 1):
