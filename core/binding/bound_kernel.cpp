@@ -7,13 +7,13 @@
 
 #include "autograd.h"
 #include "determinism.h"
+#include "file_pages.h"
 #include "fused_chain.h"
 #include "graft/dtype.h"
 #include "graft/error.h"
 #include "graft/loaded_plugin.h"
 #include "graft/plugin_call.h"
 #include "graft/thread_pool.h"
-#include "release_pages.h"
 #include "scratch.h"
 #include "slot_call.h"
 #include "tensor_view.h"
@@ -113,7 +113,7 @@ void BoundKernel::prepare() {
   if ((kernel().entry->flags & GRAFT_ENTRY_PREPACKS) != 0) {
     for (const Weight& weight : weights_) {
       template_[weight.position] = graft_value{};
-      if (weight.tensor.is_cpu() && weight.tensor.is_contiguous()) release_file_pages(weight.tensor.const_data_ptr(), weight.tensor.nbytes());
+      release_pages(weight.tensor);  // they come back if the layer falls back
     }
   }
 }

@@ -56,6 +56,7 @@ std::shared_ptr<PreTrainedModel> AutoModelForCausalLM::from_pretrained(const std
     throw Error(ErrorCode::corrupt, "tensor " + tensor, "the model has no place for it",
                 "take config.json and weights from the same repository");
   }
+  weights.finish();
   if (!device.is_cpu()) model->to(device);
   model->eval();
 

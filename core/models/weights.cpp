@@ -3,10 +3,16 @@
 #include <ATen/ops/empty.h>
 #include <ATen/ops/from_blob.h>
 #include <c10/util/Exception.h>
+#include <c10/util/accumulate.h>
+#include <sys/mman.h>
 
+#include <algorithm>
+#include <exception>
+#include <mutex>
 #include <sstream>
 
 #include "graft/error.h"
+#include "graft/thread_pool.h"
 
 namespace graft {
 namespace {
@@ -37,6 +43,20 @@ at::Tensor without_data(const std::string& name, at::IntArrayRef shape, at::Scal
               "check its sizes");
 }
 
+constexpr size_t kAlignment = 64;  // bytes: a cache line, as torch's own allocator gives
+
+size_t aligned(size_t bytes) { return (bytes + kAlignment - 1) / kAlignment * kAlignment; }
+
+/// Memory of the system's own, which takes none until it is written.
+std::shared_ptr<std::byte> map_memory(size_t bytes) {
+  void* memory = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (memory == MAP_FAILED) {
+    throw Error(ErrorCode::io, "memory for weights", std::to_string(bytes >> 20) + " MiB are not to be had",
+                "use a smaller model or dtype, or a machine with more memory");
+  }
+  return {static_cast<std::byte*>(memory), [bytes](std::byte* p) { ::munmap(p, bytes); }};
+}
+
 }  // namespace
 
 Weights::Weights(std::shared_ptr<const Checkpoint> checkpoint, std::optional<at::ScalarType> dtype)
@@ -55,12 +75,72 @@ at::Tensor Weights::take(const std::string& name, at::IntArrayRef shape) {
                 "take config.json and weights from the same repository");
   }
   taken_.insert(name);
-  const auto options = at::TensorOptions().dtype(to_torch(view.dtype, name));
-  // from_blob wants a non-const pointer; the checkpoint is opened copy_on_write, so that writing is allowed.
-  at::Tensor tensor = at::from_blob(
-      const_cast<std::byte*>(view.data), shape, [keep = checkpoint_](void*) {}, options);
-  if (!view.aligned()) tensor = tensor.clone();
-  return tensor.scalar_type() == dtype_ ? tensor : tensor.to(dtype_);
+  const at::ScalarType stored = to_torch(view.dtype, name);
+  if (stored == dtype_ && view.aligned()) {
+    // from_blob wants a non-const pointer; the checkpoint is opened copy_on_write, so that writing is allowed.
+    return at::from_blob(const_cast<std::byte*>(view.data), shape, [keep = checkpoint_](void*) {}, at::TensorOptions(stored));
+  }
+  const int64_t count = c10::multiply_integers(shape);
+  std::byte* place = place_for(size_t(count) * c10::elementSize(dtype_));
+  unread_.push_back({&checkpoint_->file_of(name), &view, stored, place, unread_elements_});
+  unread_elements_ += count;
+  return at::from_blob(place, shape, [keep = memory_](void*) {}, at::TensorOptions(dtype_));
+}
+
+std::byte* Weights::place_for(size_t bytes) {
+  if (memory_ == nullptr || memory_used_ + aligned(bytes) > memory_size_) {
+    // At first for all that may come; a tensor that is taken twice may need more.
+    memory_size_ = aligned(bytes);
+    for (const std::string& name : checkpoint_->names()) {
+      const TensorView& view = checkpoint_->tensor(name);
+      if (!taken_.contains(name)) memory_size_ += aligned(view.bytes / item_size(view.dtype) * c10::elementSize(dtype_));
+    }
+    memory_ = map_memory(std::max(memory_size_, kAlignment));
+    memory_used_ = 0;
+  }
+  memory_used_ += aligned(bytes);
+  return memory_.get() + memory_used_ - aligned(bytes);
+}
+
+void Weights::read(int64_t begin, int64_t end) const {
+  constexpr int64_t kPiece = 1 << 14;  // elements: they stay in a core's cache, and torch takes no more threads for them
+  const size_t item = c10::elementSize(dtype_);
+  auto unread = std::upper_bound(unread_.begin(), unread_.end(), begin,
+                                 [](int64_t at, const Unread& tensor) { return at < tensor.begin; }) - 1;
+  for (; begin < end; ++unread) {
+    const size_t stored_item = c10::elementSize(unread->stored);
+    const int64_t last = std::min(end, unread->begin + int64_t(unread->view->bytes / stored_item));
+    for (int64_t count; begin < last; begin += count) {
+      count = std::min(kPiece, last - begin);
+      const at::Tensor buffer = at::empty(count, unread->stored);
+      const auto at = size_t(begin - unread->begin);
+      unread->file->read(*unread->view, at * stored_item,
+                         {static_cast<std::byte*>(buffer.mutable_data_ptr()), size_t(count) * stored_item});
+      at::from_blob(unread->place + at * item, count, at::TensorOptions(dtype_)).copy_(buffer);
+    }
+  }
+}
+
+void Weights::finish() {
+  struct Job {
+    const Weights* weights;
+    std::mutex mutex;
+    std::exception_ptr failure;
+  } job{this, {}, nullptr};
+  const auto body = [](void* data, int64_t begin, int64_t end, uint32_t) {
+    Job& job = *static_cast<Job*>(data);
+    try {
+      job.weights->read(begin, end);
+    } catch (...) {
+      const std::lock_guard lock(job.mutex);
+      job.failure = std::current_exception();
+    }
+  };
+  constexpr int64_t kLeastForAThread = 1 << 18;  // elements, about 100 µs
+  ThreadPool::shared().parallel_for(unread_elements_, kLeastForAThread, body, &job);
+  if (job.failure) std::rethrow_exception(job.failure);
+  unread_.clear();
+  unread_elements_ = 0;
 }
 
 std::vector<std::string> Weights::left_over() const {

@@ -3,16 +3,19 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <cstddef>
 #include <memory>
 #include <set>
 #include <string>
+#include <vector>
 
 #include "graft/checkpoint.h"
 
 namespace graft {
 
 /// Tensors point into the memory-mapped file where dtype and alignment allow, so that nothing is copied; pages that
-/// training writes become the process's own. They keep the checkpoint open. Not thread-safe.
+/// training writes become the process's own. They keep the checkpoint open. Others lie in memory that they share, and hold no
+/// values until finish(). Not thread-safe.
 class Weights {
  public:
   Weights(std::shared_ptr<const Checkpoint> checkpoint, std::optional<at::ScalarType> dtype);
@@ -23,15 +26,33 @@ class Weights {
   /// Throws Error: not_found, or corrupt if the shape differs from what config.json leads to, or is too large for any memory.
   at::Tensor take(const std::string& name, at::IntArrayRef shape);
 
+  /// Reads and converts what the file holds in another dtype or misaligned, on all threads; of the file a piece for each thread
+  /// is in memory meanwhile: looking through the mapping would leave all of it beside the copy. Throws Error(io).
+  void finish();
+
   /// The dtype that weights are given in: the one asked for, else the checkpoint's own.
   at::ScalarType dtype() const { return dtype_; }
   /// Tensors in the checkpoint that nobody took.
   std::vector<std::string> left_over() const;
 
  private:
+  struct Unread {
+    const SafetensorsFile* file;
+    const TensorView* view;
+    at::ScalarType stored;
+    std::byte* place;
+    int64_t begin;  // its first element's number among those of all
+  };
+  std::byte* place_for(size_t bytes);
+  void read(int64_t begin, int64_t end) const;
+
   std::shared_ptr<const Checkpoint> checkpoint_;  // null: shapes alone
   at::ScalarType dtype_;
   std::set<std::string> taken_;
+  std::vector<Unread> unread_;
+  int64_t unread_elements_ = 0;
+  std::shared_ptr<std::byte> memory_;
+  size_t memory_size_ = 0, memory_used_ = 0;  // bytes
 };
 
 }  // namespace graft

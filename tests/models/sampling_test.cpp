@@ -1,10 +1,16 @@
 #include "sampling.h"
 
 #include <ATen/CPUGeneratorImpl.h>
+#include <ATen/ops/cat.h>
+#include <ATen/ops/full.h>
 #include <ATen/ops/tensor.h>
+#include <ATen/ops/zeros.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <map>
+
+#include "graft/error.h"
 
 namespace graft {
 namespace {
@@ -47,6 +53,27 @@ TEST(Sampling, TopPKeepsTheFewestThatReachIt) {
   EXPECT_EQ(shares({.do_sample = true, .top_p = 0.6}).size(), 1u);
   EXPECT_EQ(shares({.do_sample = true, .top_p = 0.7}).size(), 2u);
   EXPECT_EQ(shares({.do_sample = true, .top_p = 0.9}).size(), 3u);
+}
+
+TEST(Sampling, TopPKeepsProportionsWhereThousandsAreNeededToReachIt) {
+  at::Generator generator = at::detail::createCPUGenerator(7);
+  const at::Tensor logits = at::cat({at::full({4000}, std::log(2.0)), at::zeros({4000})}).expand({2000, 8000});
+  // Twice as likely, the first 4000 make two thirds; 0.8 takes some of the others too, 1600 of 4000.
+  const at::Tensor drawn = next_tokens(logits, {.do_sample = true, .top_p = 0.8}, generator);
+  const double first = (drawn < 4000).sum().item<double>() / 2000;
+  EXPECT_NEAR(first, 8.0 / 9.6, 0.03);
+}
+
+TEST(Sampling, WhatHasNoProbabilityIsNeverDrawn) {
+  at::Generator generator = at::detail::createCPUGenerator(7);
+  const at::Tensor logits = at::full({5000, 64}, -1e4);
+  logits.select(1, 41).fill_(3);
+  EXPECT_TRUE((next_tokens(logits, {.do_sample = true}, generator) == 41).all().item<bool>());
+}
+
+TEST(Sampling, LogitsThatAreNoNumbersAreAnError) {
+  at::Generator generator = at::detail::createCPUGenerator(7);
+  EXPECT_THROW(next_tokens(at::full({1, 8}, NAN), {.do_sample = true}, generator), Error);
 }
 
 TEST(Sampling, TopKAboveTheVocabularyKeepsAll) {

@@ -1,7 +1,7 @@
 // The first-party CPU kernels without LibTorch, at the sizes of SmolLM2-135M, on Graft's thread pool.
 //
-// GB/s counts each byte of weight or cache once (weights of 8 bits without their scales); GFLOP/s counts two
-// per multiply-add. What the machine gives at most is measured in the same run: memory_read and
+// GB/s counts each byte of an operand once (weights of 8 bits without their scales); GFLOP/s counts two per
+// multiply-add. What the machine gives at most is measured in the same run: memory_read and
 // fused_multiply_add. Weights rotate through 256 MiB, as the layers of a model do, so that none is read from a
 // cache.
 #include <benchmark/benchmark.h>
@@ -83,6 +83,7 @@ void rms_norm(benchmark::State& state) {
   Array x(dtype, {state.range(0), 576}), weight(dtype, {576}), out(dtype, {state.range(0), 576});
   Kernel("norm", "RMSNorm", graft_contract_rms_norm_1, {number(1e-5)})
       .run(state, {{x.value(), weight.value(), out.value(), none()}});
+  rates(state, double(2 * x.bytes() + weight.bytes()), 4.0 * 576 * double(state.range(0)));
 }
 BENCHMARK(rms_norm)->ArgNames({"rows", "bits"})->ArgsProduct({{1, 512}, {32, 16}})->UseRealTime();
 
@@ -125,7 +126,7 @@ void linear(benchmark::State& state) {
     calls.push_back({x.value(), weights.back()->value(), none(), out.value()});
   }
   Kernel("linear", bits == 8 ? "Int8Linear" : "Linear", graft_contract_linear_1).run(state, calls);
-  rates(state, double(weight_bytes), 2.0 * double(rows * columns * depth));
+  rates(state, double(weight_bytes + x.bytes() + out.bytes()), 2.0 * double(rows * columns * depth));
 }
 BENCHMARK(linear)
     ->ArgNames({"rows", "in", "out", "bits"})
@@ -160,7 +161,7 @@ void swiglu_mlp(benchmark::State& state) {
     calls.push_back({x.value(), gate, up, down, out.value(), none(), none()});
   }
   Kernel("mlp", bits == 8 ? "Int8SwiGLUMLP" : "SwiGLUMLP", graft_contract_swiglu_mlp_1).run(state, calls);
-  rates(state, double(weight_bytes), 6.0 * double(rows * 576 * 1536));
+  rates(state, double(weight_bytes + 2 * x.bytes()), 6.0 * double(rows * 576 * 1536));
 }
 BENCHMARK(swiglu_mlp)
     ->ArgNames({"rows", "bits"})
@@ -181,7 +182,7 @@ void attention(benchmark::State& state) {
   }
   Kernel("attention", "Attention", graft_contract_attention_1, {number(0.125)}).run(state, calls);
   const double seen = double(queries) * (double(keys) - double(queries - 1) / 2);
-  rates(state, queries == 1 ? 2.0 * double(caches[0]->bytes()) : 0, 4.0 * 9 * 64 * seen);
+  rates(state, 2.0 * double(caches[0]->bytes() + q.bytes()), 4.0 * 9 * 64 * seen);
 }
 BENCHMARK(attention)
     ->ArgNames({"queries", "keys", "bits"})

@@ -3,6 +3,8 @@
 
 #include <unistd.h>
 
+#include <utility>
+
 namespace graft::detail {
 
 class FileDescriptor {
@@ -16,6 +18,8 @@ class FileDescriptor {
 
   explicit operator bool() const { return descriptor_ >= 0; }
   int get() const { return descriptor_; }
+  /// Gives the ownership away.
+  int release() { return std::exchange(descriptor_, -1); }
 
  private:
   int descriptor_;

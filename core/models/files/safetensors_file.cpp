@@ -30,7 +30,7 @@ std::span<std::byte> whole_pages(const TensorView& view) {
 std::shared_ptr<const SafetensorsFile> SafetensorsFile::open(const std::filesystem::path& path,
                                                              Access access) {
   const std::string source = path.string();
-  const detail::FileDescriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  detail::FileDescriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (!file) {
     const bool absent = errno == ENOENT || errno == ENOTDIR;
     throw Error(absent ? ErrorCode::not_found : ErrorCode::io, source, std::strerror(errno),
@@ -65,11 +65,13 @@ std::shared_ptr<const SafetensorsFile> SafetensorsFile::open(const std::filesyst
     result->names_.push_back(std::move(entry.name));
   }
   result->metadata_ = std::move(header.metadata);
+  result->descriptor_ = file.release();
   return result;
 }
 
 SafetensorsFile::~SafetensorsFile() {
   if (map_) ::munmap(map_, size_);
+  if (descriptor_ >= 0) ::close(descriptor_);
 }
 
 const TensorView& SafetensorsFile::tensor(const std::string& name) const {
@@ -80,6 +82,19 @@ const TensorView& SafetensorsFile::tensor(const std::string& name) const {
   throw Error(
       ErrorCode::not_found, "tensor \"" + name + '"', "not in " + path_.string(),
       names_.empty() ? "the file holds no tensors" : "it holds " + some + (names_.size() > 3 ? " …" : ""));
+}
+
+void SafetensorsFile::read(const TensorView& view, std::size_t offset, std::span<std::byte> into) const {
+  const auto place = static_cast<std::size_t>(view.data - static_cast<const std::byte*>(map_)) + offset;
+  for (std::size_t done = 0; done < into.size();) {
+    const ssize_t got = ::pread(descriptor_, into.data() + done, into.size() - done, static_cast<off_t>(place + done));
+    if (got < 0 && errno == EINTR) continue;
+    if (got <= 0) {
+      throw Error(ErrorCode::io, path_.string(), got == 0 ? "it has become shorter" : std::strerror(errno),
+                  "leave the file alone while it is loaded");
+    }
+    done += static_cast<std::size_t>(got);
+  }
 }
 
 void SafetensorsFile::will_need(const std::string& name) const {

@@ -239,6 +239,24 @@ TEST_F(SafetensorsPages, ReleasedPagesAreReadAgainWhenTouched) {
   EXPECT_TRUE(throws_error(ErrorCode::not_found, "\"n\"", [&] { file->release_pages("n"); }));
 }
 
+TEST_F(SafetensorsPages, ReadingGivesWhatTheFileHoldsWhateverWasWrittenToItsPages) {
+  const auto file = SafetensorsFile::open(path, SafetensorsFile::Access::copy_on_write);
+  const TensorView& view = file->tensor("m");
+  const_cast<std::byte*>(view.data)[page + 1] = std::byte{'x'};
+  std::string bytes(data.size() - page, '\0');
+  file->read(view, page, {reinterpret_cast<std::byte*>(bytes.data()), bytes.size()});
+  EXPECT_EQ(bytes, data.substr(page));
+}
+
+TEST_F(SafetensorsPages, ReadingAFileThatWasCutOffMeanwhileIsAnError) {
+  const auto file = SafetensorsFile::open(path);
+  std::filesystem::resize_file(path, page);
+  std::string bytes(data.size(), '\0');
+  EXPECT_TRUE(throws_error(ErrorCode::io, "shorter", [&] {
+    file->read(file->tensor("m"), 0, {reinterpret_cast<std::byte*>(bytes.data()), bytes.size()});
+  }));
+}
+
 TEST_F(SafetensorsPages, WritesToCopyOnWritePagesStayInTheProcess) {
   const auto file = SafetensorsFile::open(path, SafetensorsFile::Access::copy_on_write);
   const_cast<std::byte*>(file->tensor("m").data)[5] = std::byte{'x'};

@@ -53,6 +53,7 @@ Bpe::Bpe(const Fields& json) {
 
 void Bpe::read_vocabulary(const Fields& json) {
   const Fields vocabulary = json.object("vocab");
+  if (json.has("merges")) vocabulary_.reserve(json.array("merges").size() + 256);  // bytes, and a token for each merge
   for (const auto& [token, id] : vocabulary.items()) {
     if (!id.is_number_unsigned() || id.get<std::uint64_t>() > highest_id) {
       vocabulary.fail(token, "has no id between 0 and " + std::to_string(highest_id));
@@ -66,6 +67,7 @@ void Bpe::read_vocabulary(const Fields& json) {
 
 void Bpe::read_merges(const Fields& json) {
   std::vector<MergeTable::Merge> merges;
+  merges.reserve(json.array("merges").size());
   for (const Json& merge : json.array("merges")) {
     if (merge.is_string() && merge.get_ref<const std::string&>().starts_with("#version")) continue;
     const auto [left, right] = parse_merge(json, merge);

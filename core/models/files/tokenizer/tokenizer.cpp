@@ -1,5 +1,9 @@
 #include "graft/tokenizer.h"
 
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
+
 #include <unordered_map>
 
 #include "tokenizer/added_tokens.h"
@@ -64,6 +68,7 @@ void Tokenizer::Parts::index_tokens() {
     if (tokens.size() <= index) tokens.resize(index + 1);
     return tokens[index];
   };
+  tokens.reserve(bpe.vocabulary().size() + added.all().size());
   for (const auto& [token, id] : bpe.vocabulary()) token_at(id).bytes = detail::bytes_of_token(token);
   for (const auto& [content, token] : added.all()) {
     // As the reference implementation does: a token that is found in normalised text decodes to it.
@@ -87,7 +92,11 @@ void Tokenizer::Parts::encode_text(std::string_view text, std::vector<std::int64
 Tokenizer Tokenizer::from_file(const std::filesystem::path& tokenizer_json) {
   const std::string text = detail::read_text(tokenizer_json);
   const auto config = detail::read_text_if_there(tokenizer_json.parent_path() / "tokenizer_config.json");
-  return from_json(text, config.value_or("{}"), tokenizer_json.string());
+  Tokenizer result = from_json(text, config.value_or("{}"), tokenizer_json.string());
+#ifdef __GLIBC__
+  ::malloc_trim(0);  // the parsed JSON was ten times the file's size, in small pieces that malloc would keep
+#endif
+  return result;
 }
 
 Tokenizer Tokenizer::from_json(std::string_view tokenizer_json, std::string_view tokenizer_config_json,

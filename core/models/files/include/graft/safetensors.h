@@ -84,6 +84,10 @@ class SafetensorsFile {
   /// The header's free text, e.g. {"format": "pt"}.
   const std::map<std::string, std::string>& metadata() const { return metadata_; }
 
+  /// Copies bytes [offset, offset + into.size()) of one of this file's tensors, as they are in the file: unlike a look through
+  /// the view this leaves none of its pages in the process's memory. Errors: io.
+  void read(const TensorView& view, std::size_t offset, std::span<std::byte> into) const;
+
   /// Asks the system to read the tensor (or all) ahead. Advice: failure is not an error.
   void will_need(const std::string& name) const;
   void will_need() const;
@@ -95,6 +99,7 @@ class SafetensorsFile {
   SafetensorsFile() = default;
 
   std::filesystem::path path_;
+  int descriptor_ = -1;
   void* map_ = nullptr;
   std::size_t size_ = 0;
   std::vector<std::string> names_;

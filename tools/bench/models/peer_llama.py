@@ -1,0 +1,42 @@
+"""tools/bench/cpu's peer: llama.cpp by way of llama-cpp-python, on a GGUF file of the same model, the same prompt's ids, greedy.
+Prints one line of JSON."""
+
+import json
+import sys
+import time
+
+from llama_cpp import Llama
+from peer_memory import peak_mib
+
+file, ids, new_tokens, prefill_tokens, threads = sys.argv[1], json.loads(sys.argv[2]), *map(int, sys.argv[3:6])
+libraries_mib = peak_mib()
+start = time.monotonic()
+model = Llama(file, n_ctx=1024, n_threads=threads, n_threads_batch=threads, verbose=False)
+opened = time.monotonic()
+times, out = [], []
+for token in model.generate(ids, temp=0.0, repeat_penalty=1.0):
+    times.append(time.monotonic())
+    out.append(token)
+    if len(out) == new_tokens or token == model.token_eos():
+        break
+peak = peak_mib()
+longer, prefill = [ids[i % len(ids)] for i in range(prefill_tokens)], []
+for _ in range(2):
+    model.reset()
+    prefill_start = time.monotonic()
+    next(model.generate(longer, temp=0.0, repeat_penalty=1.0))
+    prefill.append(prefill_tokens / (time.monotonic() - prefill_start))
+print(
+    json.dumps(
+        {
+            "open_seconds": opened - start,
+            "first_token_seconds": times[0] - start,
+            "first_token_at": times[0],
+            "tokens_per_second": (len(times) - 1) / (times[-1] - times[0]),
+            "peak_mib": peak,
+            "peak_of_libraries_mib": libraries_mib,
+            "prefill_tokens_per_second": max(prefill),
+            "output_ids": out,
+        }
+    )
+)

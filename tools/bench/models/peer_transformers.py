@@ -1,0 +1,61 @@
+"""tools/bench/cpu's peer: transformers on the same folder and prompt, greedy. Prints one line of JSON."""
+
+import json
+import sys
+import time
+
+import torch
+from peer_memory import peak_mib
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+folder, dtype, prompt, new_tokens, prefill_tokens, threads = *sys.argv[1:4], *map(int, sys.argv[4:7])
+torch.set_num_threads(threads)
+libraries_mib = peak_mib()
+
+
+class Clock:
+    """A streamer that notes when each token arrives; the first call is the prompt's."""
+
+    def __init__(self):
+        self.times = []
+
+    def put(self, value):
+        self.times.append(time.monotonic())
+
+    def end(self):
+        pass
+
+
+start = time.monotonic()
+model = AutoModelForCausalLM.from_pretrained(folder, dtype=getattr(torch, dtype)).eval()
+opened = time.monotonic()
+tokenizer = AutoTokenizer.from_pretrained(folder)
+text = tokenizer.apply_chat_template([{"role": "user", "content": prompt}], tokenize=False, add_generation_prompt=True)
+ids = tokenizer.encode(text, add_special_tokens=False)
+ready = time.monotonic()
+with torch.no_grad():
+    clock = Clock()
+    out = model.generate(torch.tensor([ids]), max_new_tokens=new_tokens, do_sample=False, streamer=clock)
+    times = clock.times[1:]
+    peak = peak_mib()
+    longer, prefill = torch.tensor([[ids[i % len(ids)] for i in range(prefill_tokens)]]), []
+    for _ in range(2):
+        prefill_start = time.monotonic()
+        model.generate(longer, max_new_tokens=1, do_sample=False)
+        prefill.append(prefill_tokens / (time.monotonic() - prefill_start))
+print(
+    json.dumps(
+        {
+            "open_seconds": opened - start,
+            "ready_seconds": ready - start,
+            "first_token_seconds": times[0] - start,
+            "first_token_at": times[0],
+            "tokens_per_second": (len(times) - 1) / (times[-1] - times[0]),
+            "peak_mib": peak,
+            "peak_of_libraries_mib": libraries_mib,
+            "prefill_tokens_per_second": max(prefill),
+            "prompt_ids": ids,
+            "output_ids": out[0][len(ids) :].tolist(),
+        }
+    )
+)
