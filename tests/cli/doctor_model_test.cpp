@@ -245,7 +245,8 @@ TEST_F(DoctorModel, RunShowsWhatWasFoundFaster) {
   const Result done = test::run_graft(run + "--kernel-policy fastest --json");
   ASSERT_EQ(done.exit, 0) << done.out;
   int timed = 0;
-  for (const json& layer : json::parse(done.out)["layers"]) timed += layer.contains("timings");
+  const json report = json::parse(done.out);
+  for (const json& layer : report["layers"]) timed += layer.contains("timings");
   EXPECT_GT(timed, 0) << done.out;
   EXPECT_TRUE(says(test::run_graft(run + "--kernel-policy fastest"), " beside "));
   EXPECT_FALSE(says(test::run_graft(run), " beside "));
