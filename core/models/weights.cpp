@@ -81,13 +81,13 @@ at::Tensor Weights::take(const std::string& name, at::IntArrayRef shape) {
     return at::from_blob(const_cast<std::byte*>(view.data), shape, [keep = checkpoint_](void*) {}, at::TensorOptions(stored));
   }
   const int64_t count = c10::multiply_integers(shape);
-  std::byte* place = place_for(size_t(count) * c10::elementSize(dtype_));
+  const std::shared_ptr<std::byte> place = place_for(size_t(count) * c10::elementSize(dtype_));
   unread_.push_back({&checkpoint_->file_of(name), &view, stored, place, unread_elements_});
   unread_elements_ += count;
-  return at::from_blob(place, shape, [keep = memory_](void*) {}, at::TensorOptions(dtype_));
+  return at::from_blob(place.get(), shape, [place](void*) {}, at::TensorOptions(dtype_));
 }
 
-std::byte* Weights::place_for(size_t bytes) {
+std::shared_ptr<std::byte> Weights::place_for(size_t bytes) {
   if (memory_ == nullptr || memory_used_ + aligned(bytes) > memory_size_) {
     // At first for all that may come; a tensor that is taken twice may need more.
     memory_size_ = aligned(bytes);
@@ -99,7 +99,7 @@ std::byte* Weights::place_for(size_t bytes) {
     memory_used_ = 0;
   }
   memory_used_ += aligned(bytes);
-  return memory_.get() + memory_used_ - aligned(bytes);
+  return {memory_, memory_.get() + memory_used_ - aligned(bytes)};
 }
 
 void Weights::read(int64_t begin, int64_t end) const {
@@ -116,7 +116,7 @@ void Weights::read(int64_t begin, int64_t end) const {
       const auto at = size_t(begin - unread->begin);
       unread->file->read(*unread->view, at * stored_item,
                          {static_cast<std::byte*>(buffer.mutable_data_ptr()), size_t(count) * stored_item});
-      at::from_blob(unread->place + at * item, count, at::TensorOptions(dtype_)).copy_(buffer);
+      at::from_blob(unread->place.get() + at * item, count, at::TensorOptions(dtype_)).copy_(buffer);
     }
   }
 }

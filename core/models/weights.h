@@ -40,10 +40,10 @@ class Weights {
     const SafetensorsFile* file;
     const TensorView* view;
     at::ScalarType stored;
-    std::byte* place;
+    std::shared_ptr<std::byte> place;  // holds its memory: a tensor may be dropped before finish()
     int64_t begin;  // its first element's number among those of all
   };
-  std::byte* place_for(size_t bytes);
+  std::shared_ptr<std::byte> place_for(size_t bytes);
   void read(int64_t begin, int64_t end) const;
 
   std::shared_ptr<const Checkpoint> checkpoint_;  // null: shapes alone

@@ -71,6 +71,17 @@ TEST(Weights, InAnotherDtypeLeaveNothingOfTheFileInMemory) {
   EXPECT_TRUE(at::equal(first, weight));
 }
 
+TEST(Weights, MayBeDroppedOrTakenAgainBeforeTheyAreRead) {
+  const test::TempFolder folder;
+  const at::Tensor values = at::randn({301, 1009});
+  write_checkpoint(folder.path(), values);
+  Weights weights(open_checkpoint(folder.path(), SafetensorsFile::Access::copy_on_write), at::kBFloat16);
+  weights.take("w", values.sizes());  // dropped at once; the next one's memory is another block
+  const at::Tensor weight = weights.take("w", values.sizes());
+  weights.finish();
+  EXPECT_TRUE(at::equal(weight, values.to(at::kBFloat16)));
+}
+
 TEST(Weights, ThatCannotBeReadAreAnErrorOfTheFile) {
   const test::TempFolder folder;
   write_checkpoint(folder.path(), at::randn({1 << 10, 1 << 10}));
