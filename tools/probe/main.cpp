@@ -18,10 +18,10 @@
 #include "try_entry.h"
 
 #if defined(__SANITIZE_ADDRESS__)
-// Signals are told as they are, to whoever waits; GCC's runtimes of the two sanitizers each have a handler of their own.
-#define GRAFT_SIGNALS "handle_segv=0:handle_abort=0:handle_sigbus=0:handle_sigill=0:handle_sigfpe=0"
-extern "C" const char* __asan_default_options() { return GRAFT_SIGNALS ":detect_leaks=0:abort_on_error=1"; }
-extern "C" const char* __ubsan_default_options() { return GRAFT_SIGNALS; }
+extern "C" const char* __asan_default_options() {
+  return "detect_leaks=0:handle_segv=0:handle_abort=0:handle_sigbus=0:handle_sigill=0:handle_sigfpe=0:abort_"
+         "on_error=1";
+}
 #endif
 
 namespace graft::probe {
