@@ -6,7 +6,7 @@ import sys
 import time
 
 from llama_cpp import Llama
-from peer_memory import peak_mib
+from peer import peak_mib, tell
 
 file, ids, new_tokens, prefill_tokens, threads = sys.argv[1], json.loads(sys.argv[2]), *map(int, sys.argv[3:6])
 libraries_mib = peak_mib()
@@ -26,17 +26,4 @@ for _ in range(2):
     prefill_start = time.monotonic()
     next(model.generate(longer, temp=0.0, repeat_penalty=1.0))
     prefill.append(prefill_tokens / (time.monotonic() - prefill_start))
-print(
-    json.dumps(
-        {
-            "open_seconds": opened - start,
-            "first_token_seconds": times[0] - start,
-            "first_token_at": times[0],
-            "tokens_per_second": (len(times) - 1) / (times[-1] - times[0]),
-            "peak_mib": peak,
-            "peak_of_libraries_mib": libraries_mib,
-            "prefill_tokens_per_second": max(prefill),
-            "output_ids": out,
-        }
-    )
-)
+tell(start, opened, times, prefill, peak, libraries_mib, output_ids=out)

@@ -1,11 +1,10 @@
 """tools/bench/cpu's peer: transformers on the same folder and prompt, greedy. Prints one line of JSON."""
 
-import json
 import sys
 import time
 
 import torch
-from peer_memory import peak_mib
+from peer import peak_mib, tell
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 folder, dtype, prompt, new_tokens, prefill_tokens, threads = *sys.argv[1:4], *map(int, sys.argv[4:7])
@@ -43,19 +42,5 @@ with torch.no_grad():
         prefill_start = time.monotonic()
         model.generate(longer, max_new_tokens=1, do_sample=False)
         prefill.append(prefill_tokens / (time.monotonic() - prefill_start))
-print(
-    json.dumps(
-        {
-            "open_seconds": opened - start,
-            "ready_seconds": ready - start,
-            "first_token_seconds": times[0] - start,
-            "first_token_at": times[0],
-            "tokens_per_second": (len(times) - 1) / (times[-1] - times[0]),
-            "peak_mib": peak,
-            "peak_of_libraries_mib": libraries_mib,
-            "prefill_tokens_per_second": max(prefill),
-            "prompt_ids": ids,
-            "output_ids": out[0][len(ids) :].tolist(),
-        }
-    )
-)
+answer = {"ready_seconds": ready - start, "prompt_ids": ids, "output_ids": out[0][len(ids) :].tolist()}
+tell(start, opened, times, prefill, peak, libraries_mib, **answer)
