@@ -185,17 +185,17 @@ TEST(ElfCheck, RefusesRunPathsOfEitherKind) {
 }
 
 TEST(ElfCheck, RefusesTextRelocations) {
-  EXPECT_TRUE(has(with_dynamic(DT_RELACOUNT, DT_TEXTREL, 0), "plugin: has text relocations"));
-  EXPECT_TRUE(has(with_dynamic(DT_RELACOUNT, DT_FLAGS, DF_TEXTREL), "plugin: has text relocations"));
+  EXPECT_TRUE(has(with_dynamic(DT_RELAENT, DT_TEXTREL, 0), "plugin: has text relocations"));
+  EXPECT_TRUE(has(with_dynamic(DT_RELAENT, DT_FLAGS, DF_TEXTREL), "plugin: has text relocations"));
 }
 
 TEST(ElfCheck, RefusesAuditorsFiltersAndGlobalSymbols) {
-  EXPECT_TRUE(has(with_dynamic(DT_RELACOUNT, DT_AUDIT, 1), "DT_AUDIT"));
-  EXPECT_TRUE(has(with_dynamic(DT_RELACOUNT, DT_DEPAUDIT, 1), "DT_AUDIT"));
-  EXPECT_TRUE(has(with_dynamic(DT_RELACOUNT, DT_FILTER, 1), "DT_FILTER"));
+  EXPECT_TRUE(has(with_dynamic(DT_RELAENT, DT_AUDIT, 1), "DT_AUDIT"));
+  EXPECT_TRUE(has(with_dynamic(DT_RELAENT, DT_DEPAUDIT, 1), "DT_AUDIT"));
+  EXPECT_TRUE(has(with_dynamic(DT_RELAENT, DT_FILTER, 1), "DT_FILTER"));
   EXPECT_TRUE(has(check_fixture("filter"), "DT_FILTER"));
   EXPECT_TRUE(has(check_fixture("global_symbols"), "DF_1_GLOBAL"));
-  EXPECT_TRUE(has(with_dynamic(DT_RELACOUNT, DT_FLAGS_1, DF_1_PIE), "no shared object"));
+  EXPECT_TRUE(has(with_dynamic(DT_RELAENT, DT_FLAGS_1, DF_1_PIE), "no shared object"));
 }
 
 TEST(ElfCheck, RefusesAnExecutableStackAndWritableCode) {
