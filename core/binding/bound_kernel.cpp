@@ -1,5 +1,7 @@
 #include "bound_kernel.h"
 
+#include <ATen/core/grad_mode.h>
+
 #include <algorithm>
 #include <array>
 #include <cstring>
@@ -175,19 +177,27 @@ BoundKernel::Outcome BoundKernel::call_planned_now(std::initializer_list<TensorA
 
 inline BoundKernel::Outcome BoundKernel::call_as_planned(const CallPlan& plan, std::initializer_list<TensorArg> inputs,
                                                          at::Tensor* outputs, size_t output_count) const {
-  if (!plan.served) [[unlikely]] return Outcome::unsupported;
+  if (!plan.served | plan.for_backward | plan.copies) [[unlikely]] return call_otherwise(plan, inputs, outputs, output_count);
   if (plan.returned > output_count) [[unlikely]] throw_too_many_outputs();
-  if (plan.for_backward) [[unlikely]] return call_recorded(plan, inputs, outputs);
-  return run(plan, inputs, outputs, nullptr);
+  return run(plan, inputs.begin(), outputs, nullptr);
 }
 
-BoundKernel::Outcome BoundKernel::call_recorded(const CallPlan& plan, std::initializer_list<TensorArg> inputs, at::Tensor* outputs) const {
+BoundKernel::Outcome BoundKernel::call_otherwise(const CallPlan& plan, std::initializer_list<TensorArg> inputs, at::Tensor* outputs, size_t output_count) const {
+  if (!plan.served) return Outcome::unsupported;
+  if (plan.returned > output_count) throw_too_many_outputs();
   SavedOutputs saved;
   const Outcome outcome = [&] {
-    const at::NoGradGuard no_grad;  // copies of strided inputs are no steps of the graph
-    return run(plan, inputs, outputs, saved.data());
+    const at::NoGradGuard no_grad;  // copies are no steps of the graph
+    std::array<at::Tensor, kMaxArguments> copies;
+    std::vector<TensorArg> given(inputs);
+    for (const CallPlan::Input& input : plan.inputs) {
+      if (!input.copied) continue;
+      copies[input.number] = given[input.number].get()->contiguous();
+      given[input.number] = copies[input.number];
+    }
+    return run(plan, given.data(), outputs, saved.data());
   }();
-  if (outcome == Outcome::done) record(inputs, outputs, saved, plan.backward_workspace);
+  if (outcome == Outcome::done && plan.for_backward) record(inputs, outputs, saved, plan.backward_workspace);
   return outcome;
 }
 
@@ -226,11 +236,9 @@ BoundKernel::Outcome BoundKernel::call_through_operator(std::initializer_list<Te
   }
 }
 
-inline BoundKernel::Outcome BoundKernel::run(const CallPlan& plan, std::initializer_list<TensorArg> inputs,
-                                      at::Tensor* outputs, at::Tensor* saved) const {
+inline BoundKernel::Outcome BoundKernel::run(const CallPlan& plan, const TensorArg* inputs, at::Tensor* outputs, at::Tensor* saved) const {
   std::array<graft_value, kMaxArguments> arguments;
   std::array<graft_tensor, kMaxArguments> views;
-  std::vector<at::Tensor> copies;
   for (size_t i = 0; i < plan.arguments.size(); i += CallPlan::kArgumentsAtOnce)
     std::memcpy(&arguments[i], &plan.arguments[i], CallPlan::kArgumentsAtOnce * sizeof(graft_value));
   graft_tensor* view = views.data();
@@ -241,9 +249,8 @@ inline BoundKernel::Outcome BoundKernel::run(const CallPlan& plan, std::initiali
   };
   uintptr_t misaligned = 0;
   for (const CallPlan::Input& input : plan.inputs) {
-    const at::Tensor* tensor = inputs.begin()[input.number].get();
-    if (input.copied) [[unlikely]] tensor = &copies.emplace_back(tensor->contiguous());
-    void* data = input.written ? data_for_writing(*tensor, input.itemsize) : data_for_reading(*tensor, input.itemsize);
+    const at::Tensor& tensor = *inputs[input.number].get();
+    void* data = input.written ? data_for_writing(tensor, input.itemsize) : data_for_reading(tensor, input.itemsize);
     misaligned |= reinterpret_cast<uintptr_t>(data) & input.misaligned;
     pass(input.position, input.view, data);
   }

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <ATen/core/Tensor.h>
-#include <ATen/core/grad_mode.h>
 
 #include <array>
 #include <initializer_list>
@@ -12,6 +11,7 @@
 
 #include "arguments.h"
 #include "call_plan.h"
+#include "grad_mode.h"
 #include "graft/kernel_slot.h"
 #include "graft/thread_pool.h"
 #include "kernel_instance.h"
@@ -92,14 +92,14 @@ class BoundKernel {
   [[gnu::noinline]] Outcome call_planned_now(std::initializer_list<TensorArg> inputs, at::Tensor* outputs, size_t output_count,
                                              bool for_backward) const;
   [[gnu::always_inline]] Outcome call_as_planned(const CallPlan& plan, std::initializer_list<TensorArg> inputs, at::Tensor* outputs, size_t output_count) const;
-  /// A call that becomes a step of torch's graph.
-  [[gnu::noinline]] Outcome call_recorded(const CallPlan& plan, std::initializer_list<TensorArg> inputs, at::Tensor* outputs) const;
+  /// A call that the entry does not get, whose inputs are copied first, or that becomes a step of torch's graph.
+  [[gnu::noinline]] Outcome call_otherwise(const CallPlan& plan, std::initializer_list<TensorArg> inputs, at::Tensor* outputs, size_t output_count) const;
   /// A call that is more or less than one of the entry: of the contract's operator, of a fusion, or of a kernel that waits.
   Outcome call_specially(std::initializer_list<TensorArg> inputs, at::Tensor* outputs, size_t output_count) const;
   /// The call as a call of the contract's operator.
   Outcome call_through_operator(std::initializer_list<TensorArg> inputs, at::Tensor* outputs, size_t output_count) const;
-  /// The call without its autograd; `saved` may be null if the plan has none.
-  [[gnu::always_inline]] Outcome run(const CallPlan& plan, std::initializer_list<TensorArg> inputs, at::Tensor* outputs, at::Tensor* saved) const;
+  /// The call without its autograd, of inputs that are copied where the plan says so; `saved` may be null if the plan has none.
+  [[gnu::always_inline]] Outcome run(const CallPlan& plan, const TensorArg* inputs, at::Tensor* outputs, at::Tensor* saved) const;
   [[gnu::always_inline]] Outcome forward(const graft_call* call, const graft_value* arguments) const;
   /// What a status other than GRAFT_OK means for the call.
   [[gnu::noinline]] Outcome failed(graft_status status) const;
@@ -129,7 +129,7 @@ class BoundKernel {
 
 // Here, since it stands on the way of each call.
 inline bool BoundKernel::gradient_needed(std::initializer_list<TensorArg> inputs) const {
-  if (!at::GradMode::is_enabled()) return false;
+  if (!gradients_are_recorded()) return false;
   for (const TensorArg& input : inputs) {
     if (input.get() != nullptr && input.get()->requires_grad()) return true;
   }

@@ -78,6 +78,7 @@ std::unique_ptr<CallPlan> plan_call(const ContractPlan& contract, std::span<cons
     input.written = argument.direction == GRAFT_INOUT;
     input.misaligned = contract.alignment(input.view.dtype) - 1;
     if (input.copied && input.written) plan->served = false;
+    plan->copies |= input.copied;
     arguments[i] = as_value(&input.view);
   }
   if (std::string why; !contract.check(arguments.data(), binding, ContractPart::inputs, &why)) {

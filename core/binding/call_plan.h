@@ -31,7 +31,7 @@ struct CallPlan {
     int64_t itemsize = 0;      // bytes
     uintptr_t misaligned = 0;  // bits of its address that must be 0
     bool written = false;      // in place
-    bool copied = false;       // the contract does not allow its strides: a row-major copy is passed
+    bool copied = false;       // the contract does not allow its strides: a row-major copy is passed, as `view` has it
     Sizes sizes = {}, strides = {}, copied_strides = {};
     graft_tensor view = {};
 
@@ -53,6 +53,7 @@ struct CallPlan {
   c10::Device device = c10::kCPU;
   bool for_backward = false;  // SAVED outputs are made
   bool served = true;         // false: the kernel leaves such calls to the layer's own forward
+  bool copies = false;        // inputs of other strides than the contract allows
   size_t input_count = 0;     // of the call, absent ones included
   std::vector<Input> inputs = {};    // those that are there, in the call's order
   std::vector<size_t> absent = {};   // the others' numbers
@@ -102,7 +103,7 @@ std::unique_ptr<CallPlan> plan_call(const ContractPlan& contract, std::span<cons
 class CallPlans {
  public:
   /// Null if no call of these shapes has been planned.
-  const CallPlan* find(std::initializer_list<TensorArg> inputs, bool for_backward) const {
+  [[gnu::always_inline]] const CallPlan* find(std::initializer_list<TensorArg> inputs, bool for_backward) const {
     const CallPlan* last = last_.load(std::memory_order_acquire);
     if (last != nullptr && last->fits(inputs, for_backward)) [[likely]] return last;
     return find_other(inputs, for_backward, last);

@@ -12,6 +12,7 @@
 #include "graft/kernel_mapping.h"
 #include "graft/operators.h"
 #include "graft/runtime.h"
+#include "module_parameters.h"
 #include "self_check.h"
 #include "served_kernels.h"
 
@@ -116,9 +117,10 @@ Decider::Decider(const torch::nn::Module& module, const KernelizeOptions& option
       config_(options.kernel_config ? *options.kernel_config : active_kernel_mapping()),
       make_(make) {
   check(options);
-  const std::vector<at::Tensor> parameters = module.parameters();
-  if (!parameters.empty()) dtype_ = parameters[0].scalar_type();
-  if (!parameters.empty() && !parameters[0].is_meta()) device_ = parameters[0].device();
+  if (const at::Tensor* parameter = first_parameter(module)) {
+    dtype_ = parameter->scalar_type();
+    if (!parameter->is_meta()) device_ = parameter->device();
+  }
   device_ = options.device.value_or(device_);
   capability_ = capability_of(device_);
   mapping_off_ = why_off();
@@ -145,7 +147,7 @@ Decision Decider::decide_layer(const Layer& layer, Mode mode, const Decision* ot
 }
 
 void Decider::cover(const Layer& layer, const Decision& decision) {
-  if (decision.kernel == nullptr) return;
+  if (decision.kernel == nullptr || layer.slot->options().covers.empty()) return;
   const std::string prefix = layer.path.empty() ? "" : layer.path + ".";
   for (const std::string& below : layer.slot->options().covers) covered_.insert(prefix + below);
 }
@@ -158,13 +160,15 @@ Decision Decider::decide_kernel(const LayerLine& asked, const Layer& layer, Mode
     if (line.mapped->error) throw *line.mapped->error;
     const std::shared_ptr<const Kernel>& found = line.mapped->kernel;
     const bool same = other != nullptr && other->kernel != nullptr && other->line.mapped == line.mapped;
-    LayerFacts facts = same ? other->kernel->facts() : own_facts();
-    if (const auto& error = objection(*line.mapped, mode, facts.plan->contract(), facts)) throw *error;
+    std::optional<LayerFacts> own;
+    const LayerFacts& facts = same ? other->kernel->facts() : own.emplace(own_facts());
+    const graft_contract& contract = facts.plan->contract();
+    if (const auto& error = objection(*line.mapped, mode, contract, facts)) throw *error;
     if (has(mode, Mode::TorchCompile)) {
-      operator_for(facts.plan->contract().name);
-      facts.operator_kernel = operator_kernel(*found);
+      operator_for(contract.name);
+      if (own) own->operator_kernel = operator_kernel(*found);
     }
-    decision.kernel = same ? other->kernel : bind(layer, found, std::move(facts));
+    decision.kernel = same ? other->kernel : bind(layer, found, std::move(*own));
     if (has(mode, Mode::TorchCompile) && decision.kernel != nullptr) ServedKernels::shared().admit(found);
     line.state = LayerState::bound;
     line.reason = remark(*found);

@@ -3,8 +3,8 @@
 #include <torch/nn/module.h>
 
 #include <chrono>
-#include <map>
 #include <set>
+#include <unordered_map>
 
 #include "decide.h"
 #include "event_sink.h"
@@ -46,14 +46,14 @@ std::vector<std::string> unknown_layers(const KernelConfig& config, const std::v
 
 /// Slots inside a module whose own slot is bound do not run: say so.
 void mark_covered(const std::vector<Layer>& layers, BindReport& report) {
-  std::map<std::string, std::string> covered;  // module path → the bound module above it
+  std::unordered_map<std::string, std::string> covered;  // module path → the bound module above it
   for (size_t i = 0; i < layers.size(); ++i) {
-    if (report.layers[i].state != LayerState::bound) continue;
+    const std::vector<std::string>& covers = layers[i].slot->options().covers;
+    if (covers.empty() || report.layers[i].state != LayerState::bound) continue;
     const std::string prefix = layers[i].path.empty() ? "" : layers[i].path + ".";
-    for (const std::string& below : layers[i].slot->options().covers) {
-      covered[prefix + below] = layers[i].path + " (" + layers[i].slot->layer() + ")";
-    }
+    for (const std::string& below : covers) covered[prefix + below] = layers[i].path + " (" + layers[i].slot->layer() + ")";
   }
+  if (covered.empty()) return;
   for (LayerReport& layer : report.layers) {
     if (const auto found = covered.find(layer.module); found != covered.end()) layer.covered_by = found->second;
   }

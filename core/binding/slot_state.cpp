@@ -8,6 +8,7 @@
 #include "determinism.h"
 #include "graft/error.h"
 #include "graft/plugin_call.h"
+#include "module_parameters.h"
 
 namespace graft {
 namespace {
@@ -31,7 +32,6 @@ LayerFacts SlotState::facts(c10::Device device, at::ScalarType fallback_dtype) c
   const graft_contract& contract = plan_->contract();
   LayerFacts facts{plan_, attributes_, {}, device, fallback_dtype};
   facts.weights.resize(contract.argument_count);
-  std::optional<torch::OrderedDict<std::string, at::Tensor>> parameters;  // gathered when a weight is asked for by path
   for (uint32_t i = 0; i < contract.argument_count; ++i) {
     const graft_argument& argument = contract.arguments[i];
     if ((argument.flags & GRAFT_ARG_WEIGHT) == 0) continue;
@@ -40,8 +40,7 @@ LayerFacts SlotState::facts(c10::Device device, at::ScalarType fallback_dtype) c
       if (name == argument.name) source = given;
     }
     const std::string* path = std::get_if<std::string>(&source);
-    if (path != nullptr && !parameters) parameters = owner_->named_parameters();
-    const at::Tensor* weight = path != nullptr ? parameters->find(*path) : &std::get<at::Tensor>(source);
+    const at::Tensor* weight = path != nullptr ? find_parameter(*owner_, *path) : &std::get<at::Tensor>(source);
     if (weight != nullptr && weight->defined()) {
       facts.weights[i] = *weight;
       if (!weight->is_meta()) facts.device = weight->device();

@@ -81,7 +81,7 @@ class SlotState {
   /// Whether that was one too many, and the kernel is in force no more.
   bool count_failure(const BoundKernel* kernel, bool training);
   /// One call of the kernel, counted, and seen by whoever watches.
-  BoundKernel::Outcome call(const BoundKernel& kernel, std::initializer_list<TensorArg> inputs, at::Tensor* outputs, size_t count);
+  [[gnu::always_inline]] BoundKernel::Outcome call(const BoundKernel& kernel, std::initializer_list<TensorArg> inputs, at::Tensor* outputs, size_t count);
   [[gnu::noinline]] BoundKernel::Outcome call_watched(const BoundKernel& kernel, std::initializer_list<TensorArg> inputs, at::Tensor* outputs,
                                                       size_t count);
   /// What follows a call that was not simply done; as run().

@@ -24,7 +24,7 @@ void keep_plugin_message(const char* message) noexcept;
 ///   graft_status status = call_plugin([&] { return entry->forward(instance, &call, arguments); });
 ///   if (status != GRAFT_OK) throw_plugin_error(status, "graft-kernels/norm:RMSNorm", "forward");
 template <class F>
-graft_status call_plugin(F&& function) {
+[[gnu::always_inline]] inline graft_status call_plugin(F&& function) {
   detail::plugin_message_set = false;
   try {
     return function();

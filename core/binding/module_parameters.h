@@ -1,0 +1,20 @@
+// A module's parameters one by one: torch's named_parameters() gathers all below a module, with a string for each.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <string>
+
+namespace torch::nn {
+class Module;
+}
+
+namespace graft {
+
+/// By its path below the module: "weight", "gate_proj.weight". Null if there is none. Valid until the module is changed.
+const at::Tensor* find_parameter(const torch::nn::Module& module, const std::string& path);
+
+/// The first that parameters() would name. Null if the module has none.
+const at::Tensor* first_parameter(const torch::nn::Module& module);
+
+}  // namespace graft
