@@ -16,10 +16,9 @@ namespace {
 
 std::vector<Layer> layers_of(const torch::nn::Module& module) {
   std::vector<Layer> layers;
-  for (const auto& slot : slot_registry::of(&module)) layers.push_back({"", slot});
-  for (const auto& item : module.named_modules("", /*include_self=*/false)) {
-    for (const auto& slot : slot_registry::of(item.value().get())) layers.push_back({item.key(), slot});
-  }
+  module.apply([&](const std::string& path, const torch::nn::Module& each) {
+    for (auto& slot : slot_registry::of(&each)) layers.push_back({path, std::move(slot)});
+  });
   return layers;
 }
 
