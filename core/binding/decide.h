@@ -40,7 +40,8 @@ class Decider {
   /// Of fusions, as far as it was decided for them.
   const std::vector<std::string>& warnings() const { return warnings_; }
 
-  /// A layer is to be decided before those that it covers. `other`: what was decided for the layer in another mode, whose kernel serves this one too if it is the same.
+  /// A layer is to be decided before those that it covers. `other`: what was decided for it in another mode, whose kernel serves this
+  /// one too if it is the same.
   Decision decide(const Layer& layer, Mode mode, const Decision* other = nullptr);
 
  private:
