@@ -98,6 +98,8 @@ class PreTrainedModel : public torch::nn::Module {
   /// forward for ids that were checked: looking at them waits for the device.
   CausalLMOutput forward_checked(const at::Tensor& input_ids, const ForwardOptions& options, PagedKVCache* pages = nullptr);
   void check_labels(const at::Tensor& input_ids, const ForwardOptions& options) const;
+  /// generate(), as the prompt and what each step adds to it.
+  std::vector<at::Tensor> generate_pieces(const at::Tensor& prompt, const GenerateOptions& options);
 
   ModelConfig config_;
   GenerationConfig generation_config_;
