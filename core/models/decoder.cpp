@@ -8,6 +8,7 @@
 
 #include <cmath>
 
+#include "alone.h"
 #include "graft/activation_checkpoint.h"
 #include "graft/error.h"
 #include "graft/rope.h"
@@ -60,7 +61,10 @@ at::Tensor Attention::forward(const at::Tensor& x, const DecoderContext& context
 }
 
 at::Tensor Attention::attend(const at::Tensor& q, at::Tensor k, at::Tensor v, const DecoderContext& context) const {
-  if (context.cache != nullptr) std::tie(k, v) = context.cache->append(layer_, k, v);
+  if (context.cache != nullptr) {
+    const Alone alone(attention_slot_.bound());
+    std::tie(k, v) = context.cache->append(layer_, k, v);
+  }
   const auto padded = [&] {
     return attention_slot_({q, k, v, context.mask}, [&] {
       return attention_forward(q, k, v, context.mask, scale_, window_, context.fused_attention);
@@ -76,8 +80,12 @@ at::Tensor Attention::attend_pages(const at::Tensor& q, const at::Tensor& k, con
                                    const DecoderContext& context) const {
   const Packing& step = *context.packed_queries;
   PagedKVCache& cache = *context.pages;
-  cache.append(layer_, step.pack(k), step.pack(v));
-  const at::Tensor packed = step.pack(q);
+  at::Tensor packed;
+  {
+    const Alone alone(paged_slot_.bound());
+    cache.append(layer_, step.pack(k), step.pack(v));
+    packed = step.pack(q);
+  }
   return step.unpack(paged_slot_({packed, cache.keys(layer_), cache.values(layer_), cache.block_table(), cache.seqlens_k(),
                                   step.cu_seqlens()},
                                  [&] {
@@ -113,7 +121,9 @@ at::Tensor DecoderLayer::forward(const at::Tensor& x, const DecoderContext& cont
     const at::Tensor residual = x + attended;
     return std::tuple(post_attention_layernorm_->forward(residual), residual);
   });
-  return sum + mlp_->forward(normed);
+  const at::Tensor out = mlp_->forward(normed);
+  const Alone alone(mlp_->bound());
+  return sum + out;
 }
 
 Decoder::Embedding::Embedding(Weights& weights, const std::string& prefix, const ModelConfig& config)

@@ -51,6 +51,8 @@ class SwiGLUMLP : public torch::nn::Module {
  public:
   SwiGLUMLP(Weights& weights, const std::string& prefix, const ModelConfig& config);
   at::Tensor forward(const at::Tensor& x) const;
+  /// Whether a kernel does the work of all of it.
+  bool bound() const { return slot_ && slot_->bound(); }
 
  private:
   std::shared_ptr<Linear> gate_proj_, up_proj_, down_proj_;

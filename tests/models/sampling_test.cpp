@@ -73,7 +73,27 @@ TEST(Sampling, WhatHasNoProbabilityIsNeverDrawn) {
 
 TEST(Sampling, LogitsThatAreNoNumbersAreAnError) {
   at::Generator generator = at::detail::createCPUGenerator(7);
-  EXPECT_THROW(next_tokens(at::full({1, 8}, NAN), {.do_sample = true}, generator), Error);
+  at::Tensor some = at::zeros({2, 8});
+  for (const float wrong : {NAN, INFINITY}) {
+    some[1][3] = wrong;
+    for (const Sampling& sampling : {Sampling{.do_sample = true}, Sampling{.do_sample = true, .top_k = 4}, Sampling{.do_sample = true, .top_p = 0.9}})
+      EXPECT_THROW(next_tokens(some, sampling, generator), Error) << wrong;
+  }
+}
+
+TEST(Sampling, GreedyTakesTheFirstOfTheLargest) {
+  at::Generator generator = at::detail::createCPUGenerator(0);
+  at::Tensor logits = at::randn({5, 1000});
+  logits[0][17] = logits[0][900] = 50;
+  logits[1][3] = NAN;
+  logits[1][700] = NAN;
+  logits[2].fill_(-INFINITY);
+  for (const auto dtype : {at::kFloat, at::kBFloat16, at::kHalf, at::kDouble}) {
+    for (const at::Tensor& given : {logits.to(dtype), logits.to(dtype).t().contiguous().t()})
+      EXPECT_TRUE(next_tokens(given, {}, generator).equal(at::argmax(given, -1))) << dtype;
+  }
+  EXPECT_EQ(next_tokens(logits, {}, generator)[0].item<int64_t>(), 17);
+  EXPECT_EQ(next_tokens(logits, {}, generator)[1].item<int64_t>(), 3);
 }
 
 TEST(Sampling, TopKAboveTheVocabularyKeepsAll) {
