@@ -47,9 +47,14 @@ Attention::Attention(Weights& weights, const std::string& prefix, const ModelCon
 at::Tensor Attention::forward(const at::Tensor& x, const DecoderContext& context) const {
   const int64_t batch = x.size(0), tokens = x.size(1);
   const auto heads = [&](const Linear& projection, const RMSNorm* norm) {
-    at::Tensor y = projection.forward(x).view({batch, tokens, -1, head_dim_});
-    if (norm != nullptr) y = norm->forward(y);
-    return y.transpose(1, 2);  // [B, heads, T, D]
+    const at::Tensor projected = projection.forward(x);
+    // [B, heads, T, D]: of one token without the transposing.
+    if (tokens == 1) {
+      const at::Tensor y = projected.view({batch, -1, 1, head_dim_});
+      return norm != nullptr ? norm->forward(y) : y;
+    }
+    const at::Tensor y = projected.view({batch, tokens, -1, head_dim_});
+    return (norm != nullptr ? norm->forward(y) : y).transpose(1, 2);
   };
   at::Tensor q = heads(*q_proj_, q_norm_.get());
   at::Tensor k = heads(*k_proj_, k_norm_.get());

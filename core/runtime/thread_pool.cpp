@@ -12,7 +12,7 @@ namespace {
 constexpr auto kSpin = std::chrono::microseconds(50);  // about what a sleep and a wake-up cost together
 constexpr int kPausesPerClock = 64;
 // More chunks than threads, so that a thread that was late or interrupted leaves its part to the others.
-constexpr std::int64_t kChunksPerThread = 4;
+constexpr std::int64_t kMostChunksPerThread = 4;
 
 inline void pause() {
 #if defined(__x86_64__)
@@ -36,6 +36,13 @@ bool spin(Done done) {
     }
   } while (std::chrono::steady_clock::now() < end);
   return false;
+}
+
+/// As many chunks for one thread as for another: with five for two threads, one would wait for a fifth of the time.
+std::int64_t chunk_of(std::int64_t count, std::int64_t grain, std::int64_t threads) {
+  std::int64_t chunks = (count + grain - 1) / grain;
+  if (chunks > threads) chunks = std::min(chunks / threads, kMostChunksPerThread) * threads;
+  return (count + chunks - 1) / chunks;
 }
 
 }  // namespace
@@ -135,11 +142,10 @@ void ThreadPool::parallel_for(std::int64_t count, std::int64_t grain, graft_para
   bool alone = count <= grain || state.workers.empty() || in_body;
   if (alone || state.busy.exchange(true, std::memory_order_acquire)) return body(data, 0, count, 0);
 
-  std::int64_t chunks = size() * kChunksPerThread;
   state.body = body;
   state.data = data;
   state.count = count;
-  state.chunk = std::max(grain, (count + chunks - 1) / chunks);
+  state.chunk = chunk_of(count, grain, size());
   state.next.store(0, std::memory_order_relaxed);
   state.gate.fetch_or(State::kOpen, std::memory_order_release);
   state.wake();

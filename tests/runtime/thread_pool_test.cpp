@@ -46,10 +46,24 @@ TEST(ThreadPool, VisitsEachIndexOnce) {
         Visits visits(count);
         pool.parallel_for(count, grain, Visits::body, &visits);
         ASSERT_TRUE(visits.each_once()) << threads << " " << count << " " << grain;
-        ASSERT_GE(visits.shortest, std::min<std::int64_t>(grain, count));
+        ASSERT_GE(visits.shortest, (std::min<std::int64_t>(grain, count) + 1) / 2);
         ASSERT_LT(visits.highest_worker, static_cast<std::uint32_t>(threads));
       }
   }
+}
+
+TEST(ThreadPool, CutsIntoAsManyRangesForOneThreadAsForAnother) {
+  ThreadPool pool(2);
+  const auto ranges = [&](std::int64_t count, std::int64_t grain) {
+    std::atomic<int> calls = 0;
+    pool.parallel_for(count, grain, [](void* data, std::int64_t, std::int64_t, std::uint32_t) { ++*static_cast<std::atomic<int>*>(data); }, &calls);
+    return calls.load();
+  };
+  EXPECT_EQ(ranges(28, 28), 1);
+  EXPECT_EQ(ranges(48, 28), 2);   // 24 each, not 28 and 20
+  EXPECT_EQ(ranges(144, 28), 6);  // not five of 28 and one of 4
+  EXPECT_EQ(ranges(200, 28), 8);
+  EXPECT_EQ(ranges(1000000, 1), 8);
 }
 
 TEST(ThreadPool, WorksAfterItsWorkersWentToSleep) {

@@ -25,7 +25,7 @@ class ThreadPool {
 
   int size() const;
 
-  /// Runs `body` on ranges of at least `grain` (the last may be shorter) that cover [0, count) once; returns
+  /// Runs `body` on ranges of about `grain` or more, as graft_call.parallel_for says, that cover [0, count) once; returns
   /// when all are done. Any thread may call; while another caller holds the workers, or from within a body,
   /// it runs inline. `worker` < size() differs between bodies that run at once for this call. `body` must not
   /// throw.

@@ -31,8 +31,9 @@ struct graft_call {
 
   uint32_t thread_count; /* threads that parallel_for uses, this one included; >= 1 */
   uint32_t reserved;
-  /* Splits [0, count) into ranges of at least `grain` and runs `body` on them, on this thread and the host's
-   * others; returns when all are done. CPU only (null elsewhere).
+  /* Splits [0, count) into ranges of about `grain` or more (all but the last have more than half of it, so that
+   * threads get as much as each other) and runs `body` on them, on this thread and the host's others; returns
+   * when all are done. CPU only (null elsewhere).
    * Rationale: plugins start no threads, so that a process has one pool however many plugins it loads.
    * [the thread that runs forward or backward; not from within a body] */
   void (*parallel_for)(const graft_call* call, int64_t count, int64_t grain, graft_parallel_body body, void* data);
