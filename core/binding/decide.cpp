@@ -83,6 +83,15 @@ bool wants_self_check() try {
   return true;
 }
 
+/// 0 for a layer that lacks one: it is told so when it is decided.
+size_t weight_bytes(const SlotState& layer) try {
+  size_t bytes = 0;
+  for (const at::Tensor& weight : layer.facts(c10::kCPU, at::kFloat).weights) bytes += weight.defined() ? weight.nbytes() : 0;
+  return bytes;
+} catch (const Error&) {
+  return 0;
+}
+
 /// Of CUDA device 1, "9.0" is 90; 0: unknown, or another device.
 int capability_of(c10::Device device) {
   if (!device.is_cuda()) return 0;
@@ -126,6 +135,18 @@ Decider::Decider(const torch::nn::Module& module, const KernelizeOptions& option
   mapping_off_ = why_off();
   if (options.policy) policy_ = std::make_shared<Policy>(*options.policy);
   self_check_ = policy_ ? policy_->self_check : wants_self_check();
+}
+
+std::vector<Layer> Decider::in_binding_order(std::vector<Layer> layers) {
+  const bool packs = std::any_of(layers.begin(), layers.end(), [&](const Layer& layer) {
+    const LayerLine& line = mapping_of(*layer.slot, options_.mode.value_or(Mode::Inference));
+    return line.mapped != nullptr && line.mapped->kernel != nullptr && (line.mapped->kernel->entry->flags & GRAFT_ENTRY_PREPACKS) != 0;
+  });
+  if (!packs) return layers;
+  std::map<const SlotState*, size_t> bytes;
+  for (const Layer& layer : layers) bytes[layer.slot.get()] = weight_bytes(*layer.slot);
+  std::stable_sort(layers.begin(), layers.end(), [&](const Layer& a, const Layer& b) { return bytes[a.slot.get()] > bytes[b.slot.get()]; });
+  return layers;
 }
 
 Decision Decider::decide(const Layer& layer, Mode mode, const Decision* other) {

@@ -37,6 +37,10 @@ class Decider {
 
   /// Before any decision for these layers, all of the module's: finds the blocks that the config's fusions take together.
   void find_fusions(const torch::nn::Module& module, const std::vector<Layer>& layers);
+  /// The order in which they are to be decided: as they come, or, where kernels pack weights, those with the largest weights first.
+  /// A layer's own are let go once they are packed: so most memory is needed while little else is packed yet. What covers a layer
+  /// has its weights and comes before it either way.
+  std::vector<Layer> in_binding_order(std::vector<Layer> layers);
   /// Of fusions, as far as it was decided for them.
   const std::vector<std::string>& warnings() const { return warnings_; }
 

@@ -126,7 +126,7 @@ BindReport kernelize(torch::nn::Module& module, const KernelizeOptions& options)
   const std::vector<Layer> layers = layers_of(module);
   decider.find_fusions(module, layers);
   SpeedTrials trials;
-  for (const Layer& layer : layers) {
+  for (const Layer& layer : decider.in_binding_order(layers)) {
     const auto layer_start = Clock::now();
     Decisions decisions = decide_modes(decider, layer, options.mode);
     std::shared_ptr<SpeedTrial> trial;
