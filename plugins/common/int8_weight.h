@@ -186,7 +186,7 @@ template <int M, int S>
 
 // write(row, column, count, products) for rows [row, row + M) of x and the columns of tiles [begin, end). Of
 // few rows as many tiles at once, far from one another, as it takes for 8 accumulators, which hide the
-// latency of fma.
+// latency of fma: of nine tiles three times three.
 template <int M, class Write>
 inline void int8_rows(const Matrix<float>& x, int64_t row, const Int8Weight& weight, int64_t begin,
                       int64_t end, const Write& write) {
@@ -201,9 +201,18 @@ inline void int8_rows(const Matrix<float>& x, int64_t row, const Int8Weight& wei
     }
   };
   constexpr int kStreams = std::max(1, 4 / M);
-  const int64_t apart = (end - begin) / kStreams;
-  for (int64_t i = begin; i < begin + apart; ++i) tiles(i, apart, std::integral_constant<int, kStreams>{});
-  for (int64_t i = begin + kStreams * apart; i < end; ++i) tiles(i, 0, std::integral_constant<int, 1>{});
+  const int64_t apart = (end - begin + kStreams - 1) / kStreams;
+  for (int64_t i = begin; i < begin + apart; ++i) {
+    const int64_t at_once = (end - i + apart - 1) / apart;
+    if constexpr (kStreams == 4) {
+      if (at_once == 4) tiles(i, apart, std::integral_constant<int, 4>{});
+      if (at_once == 3) tiles(i, apart, std::integral_constant<int, 3>{});
+    }
+    if constexpr (kStreams >= 2) {
+      if (at_once == 2) tiles(i, apart, std::integral_constant<int, 2>{});
+    }
+    if (at_once == 1) tiles(i, apart, std::integral_constant<int, 1>{});
+  }
 }
 
 // The same for all rows of x, a few: each tile is read from memory once.
@@ -234,15 +243,15 @@ void few_rows_times(const Matrix<float>& x, const Int8Weight& weight, int64_t be
     }
 }
 
-// body(begin, end) for all tiles of a weight in ranges that are worth a task each.
+// body(begin, end) for all tiles of a weight: one range for each thread, so that all read as much, but of 64 KiB
+// at least, which are worth a task, and of 512 KiB at most, so that others can help a thread that is late. What
+// is not fetched ahead, the first pages of each range, weighs less than with more of them.
 template <class Body>
 void stream_tiles(const plugin::Call& call, const Int8Weight& weight, const Body& body) {
-  constexpr int64_t kTiles = 4;  // that few_rows_times reads at once
-  const int64_t grain = std::max<int64_t>(
-      1, kStreamedElements / (kTiles * kTileColumns) / std::max<int64_t>(1, weight.depth()));
-  call.parallel_for((weight.tiles() + kTiles - 1) / kTiles, grain, [&](int64_t begin, int64_t end, uint32_t) {
-    body(begin * kTiles, std::min(weight.tiles(), end * kTiles));
-  });
+  const int64_t tile_bytes = std::max<int64_t>(1, kTileColumns * weight.depth());
+  const int64_t threads = call.thread_count(), each = (weight.tiles() + threads - 1) / threads;
+  const int64_t grain = std::clamp(each, (64 << 10) / tile_bytes + 1, (512 << 10) / tile_bytes + 1);
+  call.parallel_for(weight.tiles(), grain, [&](int64_t begin, int64_t end, uint32_t) { body(begin, end); });
 }
 
 }  // namespace graft

@@ -1,6 +1,7 @@
 // A host's own modules, nested, with a contract and slots of their own.
 #include <gtest/gtest.h>
 
+#include "graft/events.h"
 #include "graft/policy.h"
 #include "norm_layer.h"
 
@@ -67,6 +68,24 @@ TEST(OwnModule, WeightsOfACoveredLayerArePackedWhenItIsFirstCalled) {
   const LayerReport report = kernel_report(block).layers[1];
   EXPECT_EQ(report.state, LayerState::fallback);
   EXPECT_EQ(report.reason.find("prepare returned"), 0u) << report.reason;
+}
+
+TEST(OwnModule, WhereKernelsPackWeightsTheLargestAreBoundFirst) {
+  struct Sizes : torch::nn::Module {
+    std::shared_ptr<test::NormLayer> small = register_module("small", std::make_shared<test::NormLayer>(8));
+    std::shared_ptr<test::NormLayer> large = register_module("large", std::make_shared<test::NormLayer>(32));
+    std::shared_ptr<test::NormLayer> medium = register_module("medium", std::make_shared<test::NormLayer>(16));
+  } sizes;
+  sizes.eval();
+  std::vector<std::string> bound;
+  const auto subscription = on_event([&](const Event& event) { bound.push_back(event.module); });
+  using Names = std::vector<std::string>;
+  const BindReport report = kernelize(sizes, {.kernel_config = test::fixture_config("training_prepacks", "RMSNorm"), .use_fallback = false});
+  EXPECT_EQ(bound, (Names{"large", "medium", "small"}));
+  EXPECT_EQ(report.layers[0].module, "small");  // the report's order is the model's
+  bound.clear();
+  kernelize(sizes, {.kernel_config = test::fixture_config("good"), .use_fallback = false});
+  EXPECT_EQ(bound, (Names{"small", "large", "medium"}));
 }
 
 TEST(OwnModule, AModuleWithoutLayersIsReportedEmptyWithTheMappedNames) {

@@ -1,6 +1,7 @@
 #include "kv_cache.h"
 
 #include <ATen/ops/cat.h>
+#include <ATen/ops/ones_like.h>
 #include <ATen/ops/randn.h>
 #include <gtest/gtest.h>
 
@@ -29,6 +30,23 @@ TEST(KVCache, HoldsWhatWasAppendedInOrderAlsoBeyondItsFirstCapacity) {
     cache.advance(tokens);
     EXPECT_EQ(cache.length(), all.size(2));
   }
+}
+
+TEST(KVCache, TakesKeysOfAnyStridesAndDtypes) {
+  for (const auto dtype : {at::kFloat, at::kBFloat16, at::kDouble}) {
+    KVCache cache(config(), 2, 8, dtype);
+    const at::Tensor tokens_first = at::randn({2, 5, 3, 4}), apart = at::randn({2, 3, 5, 8}).slice(3, 0, 8, 2);
+    const auto [keys, values] = cache.append(1, tokens_first.transpose(1, 2).to(dtype), apart);
+    EXPECT_TRUE(keys.equal(tokens_first.transpose(1, 2).to(dtype)));
+    EXPECT_TRUE(values.equal(apart.to(dtype)));
+  }
+}
+
+TEST(KVCache, AGradientGoesThroughIt) {
+  KVCache cache(config(), 1, 8, at::kFloat);
+  const at::Tensor k = at::randn({1, 3, 2, 4}).requires_grad_();
+  cache.append(0, k, k).first.sum().backward();
+  EXPECT_TRUE(k.grad().equal(at::ones_like(k)));
 }
 
 TEST(KVCache, AStepWithinItsCapacityMovesNothing) {
