@@ -54,9 +54,11 @@ void memory_read(benchmark::State& state) {
 BENCHMARK(memory_read)->UseRealTime();
 
 #if defined(__x86_64__)
-// What the processor multiplies and adds with all threads, out of registers.
-__attribute__((target("avx2,fma"))) void multiply_add(void* data, int64_t begin, int64_t end, uint32_t) {
-  typedef float Floats __attribute__((vector_size(32)));
+// What the processor multiplies and adds with all threads, out of registers, in the widest vectors it has.
+typedef float Floats8 __attribute__((vector_size(32)));
+typedef float Floats16 __attribute__((vector_size(64)));
+template <class Floats>
+__attribute__((always_inline)) inline void multiply_add(void* data, int64_t begin, int64_t end) {
   Floats sums[12], factor = {};
 #pragma GCC unroll 12
   for (Floats& sum : sums) {
@@ -70,10 +72,13 @@ __attribute__((target("avx2,fma"))) void multiply_add(void* data, int64_t begin,
   }
   for (const Floats& sum : sums) static_cast<volatile float*>(data)[0] = sum[0];
 }
+__attribute__((target("avx2,fma"))) void in_avx2(void* data, int64_t begin, int64_t end, uint32_t) { multiply_add<Floats8>(data, begin, end); }
+__attribute__((target("avx512f"))) void in_avx512(void* data, int64_t begin, int64_t end, uint32_t) { multiply_add<Floats16>(data, begin, end); }
 void fused_multiply_add(benchmark::State& state) {
+  const bool wide = __builtin_cpu_supports("avx512f");
   float sink[1];
-  for (auto _ : state) ThreadPool::shared().parallel_for(64, 1, multiply_add, sink);
-  rates(state, 0, 64 * 10000.0 * 12 * 8 * 2);
+  for (auto _ : state) ThreadPool::shared().parallel_for(64, 1, wide ? in_avx512 : in_avx2, sink);
+  rates(state, 0, 64 * 10000.0 * 12 * (wide ? 16 : 8) * 2);
 }
 BENCHMARK(fused_multiply_add)->UseRealTime();
 #endif
