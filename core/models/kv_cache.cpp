@@ -13,7 +13,8 @@ namespace {
 /// cache[:, :, at : at + T] = x, [B, K, T, D]. A step writes a few hundred bytes: on the CPU torch's three operators for it would take
 /// ten times as long as the copy.
 void write(const at::Tensor& cache, const at::Tensor& x, int64_t at) {
-  const bool plain = x.is_cpu() && x.scalar_type() == cache.scalar_type() && x.stride(3) == 1 && !x.is_conj() && !x.is_neg() &&
+  const bool fits = x.size(0) == cache.size(0) && x.size(1) == cache.size(1) && x.size(3) == cache.size(3);
+  const bool plain = fits && x.is_cpu() && cache.is_cpu() && x.scalar_type() == cache.scalar_type() && x.stride(3) == 1 &&
                      !(x.requires_grad() && at::GradMode::is_enabled());
   if (!plain) {
     cache.narrow(2, at, x.size(2)).copy_(x);

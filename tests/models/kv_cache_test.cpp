@@ -42,6 +42,12 @@ TEST(KVCache, TakesKeysOfAnyStridesAndDtypes) {
   }
 }
 
+TEST(KVCache, KeysOfAnotherShapeAreAnError) {
+  KVCache cache(config(), 2, 8, at::kFloat);
+  for (const auto& shape : {std::vector<int64_t>{3, 3, 1, 4}, {2, 4, 1, 4}, {2, 3, 1, 5}})
+    EXPECT_THROW(cache.append(0, at::randn(shape), at::randn(shape)), c10::Error);
+}
+
 TEST(KVCache, AGradientGoesThroughIt) {
   KVCache cache(config(), 1, 8, at::kFloat);
   const at::Tensor k = at::randn({1, 3, 2, 4}).requires_grad_();
