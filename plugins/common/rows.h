@@ -5,6 +5,13 @@
 
 namespace graft {
 
+// How many rows x has, also where its strides are more than Rows takes. A tensor without dimensions is one.
+inline int64_t row_count(const plugin::Tensor& x) {
+  int64_t rows = 1;
+  for (int i = 0; i + 1 < x.ndim(); ++i) rows *= x.size(i);
+  return rows;
+}
+
 // T is the element type. Cheap to copy; a row's address costs one multiplication if the leading dimensions
 // collapse into one, as they do unless the tensor is a slice or a transpose.
 template <class T>

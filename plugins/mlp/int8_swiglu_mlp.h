@@ -10,6 +10,7 @@
 #include "../common/int8_weight.h"
 #include "../common/math.h"
 #include "../common/reals.h"
+#include "../common/rows.h"
 
 namespace graft {
 
@@ -34,8 +35,7 @@ class Int8SwiGLUMLP {
 
   size_t workspace_size(plugin::Arguments arguments, uint32_t threads) const {
     const plugin::Tensor x = arguments.tensor(kX);
-    int64_t rows = 1;
-    for (int i = 0; i + 1 < x.ndim(); ++i) rows *= x.size(i);
+    const int64_t rows = row_count(x);
     Workspace workspace;
     workspace.take<float>(reals_needed(x));
     workspace.take<float>(size_t(rows * gate_.columns()));

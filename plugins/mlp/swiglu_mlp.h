@@ -103,11 +103,6 @@ class SwiGLUMLP {
     T *gate_out, *up_out;  // null: not wanted
   };
 
-  static int64_t row_count(const plugin::Tensor& x) {
-    int64_t rows = 1;
-    for (int i = 0; i + 1 < x.ndim(); ++i) rows *= x.size(i);
-    return rows;
-  }
   template <class T>
   static std::optional<Rows<T>> optional_rows(const std::optional<plugin::Tensor>& tensor) {
     return tensor ? std::optional<Rows<T>>(Rows<T>(*tensor)) : std::nullopt;

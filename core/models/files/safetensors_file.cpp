@@ -106,9 +106,4 @@ void SafetensorsFile::will_need() const {
   ::madvise(map_, size_, MADV_WILLNEED);
 }
 
-void SafetensorsFile::release_pages(const std::string& name) const {
-  const auto pages = whole_pages(tensor(name));
-  if (!pages.empty()) ::madvise(pages.data(), pages.size(), MADV_DONTNEED);
-}
-
 }  // namespace graft

@@ -45,7 +45,6 @@ TEST_F(CheckpointTest, ShardsAreOneCheckpoint) {
   EXPECT_EQ(checkpoint->file_of("c").path().filename(), "model-2.safetensors");
   EXPECT_FALSE(checkpoint->contains("left out"));
   checkpoint->will_need();
-  checkpoint->release_pages("a");
   EXPECT_TRUE(throws_error(ErrorCode::not_found, "\"left out\"", [&] { checkpoint->tensor("left out"); }));
 }
 

@@ -228,15 +228,13 @@ class SafetensorsPages : public Safetensors {
   std::string data;
 };
 
-TEST_F(SafetensorsPages, ReleasedPagesAreReadAgainWhenTouched) {
+TEST_F(SafetensorsPages, ReadingAheadIsAdviceOnTensorsThatAreThere) {
   const auto file = SafetensorsFile::open(path);
   file->will_need();
   file->will_need("m");
   const TensorView& view = file->tensor("m");
   EXPECT_EQ(std::memcmp(view.data, data.data(), data.size()), 0);
-  file->release_pages("m");
-  EXPECT_EQ(std::memcmp(view.data, data.data(), data.size()), 0);
-  EXPECT_TRUE(throws_error(ErrorCode::not_found, "\"n\"", [&] { file->release_pages("n"); }));
+  EXPECT_TRUE(throws_error(ErrorCode::not_found, "\"n\"", [&] { file->will_need("n"); }));
 }
 
 TEST_F(SafetensorsPages, ReadingGivesWhatTheFileHoldsWhateverWasWrittenToItsPages) {

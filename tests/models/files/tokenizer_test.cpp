@@ -37,6 +37,62 @@ TEST(Tokenizer, MergesMayBePairs) {
   EXPECT_EQ(words(make(file), "hello hello"), (Words{"hello", " hello"}));
 }
 
+TEST(Tokenizer, MergesMayBePairsInPart) {
+  const std::string text = "hello hello abc lo";
+  for (const size_t first :
+       {size_t{0}, size_t{3}, size_t{8}}) {  // strings before and after pairs keep their order
+    auto file = small_tokenizer();
+    for (size_t i = first; i < file["model"]["merges"].size(); i += 2) {
+      auto& merge = file["model"]["merges"][i];
+      const auto both = merge.get<std::string>();
+      merge = {both.substr(0, both.find(' ')), both.substr(both.find(' ') + 1)};
+    }
+    EXPECT_EQ(make(file).encode(text), make(small_tokenizer()).encode(text)) << first;
+  }
+}
+
+TEST(Tokenizer, OfKeysThatStandTwiceTheLastCounts) {
+  const auto with = [](const std::string& json, const std::string& before, const std::string& added) {
+    const size_t at = json.find(before);
+    return json.substr(0, at) + added + json.substr(at);
+  };
+  const std::string file = small_tokenizer().dump();
+  const Ids ids = Tokenizer::from_json(file).encode("hello");
+  for (const auto& json :
+       {with(file, "\"model\":", R"("model":{"type":"BPE","vocab":{"a":7},"merges":["a b"]},)"),
+        with(file, "\"vocab\":", R"("vocab":{"zz":7,"hello":3},)"),
+        with(file, "\"merges\":", R"("merges":["q q",["q","q"]],)"),
+        with(file, "\"hello\":", R"("hello":7,)")}) {
+    EXPECT_EQ(Tokenizer::from_json(json).encode("hello"), ids) << json.substr(0, 80);
+    EXPECT_FALSE(Tokenizer::from_json(json).id_of("zz"));
+  }
+}
+
+TEST(Tokenizer, ListsOfThoseNamesElsewhereAreNotTheModels) {
+  auto file = small_tokenizer();
+  file["vocab"] = {{"zz", 7}};
+  file["other"] = {{"vocab", {{"zz", 7}}}, {"merges", {"q q"}}};
+  file["model"]["deeper"] = {{"vocab", {{"zz", 7}}}, {"merges", {"q q"}}};
+  EXPECT_EQ(make(file).encode("hello"), make(small_tokenizer()).encode("hello"));
+  EXPECT_FALSE(make(file).id_of("zz"));
+}
+
+TEST(Tokenizer, AVocabularyWithAnythingButIdsIsRefusedByTheToken) {
+  for (const nlohmann::json& id :
+       {nlohmann::json("x"), nlohmann::json(-1), nlohmann::json(1.5), nlohmann::json(16'000'001),
+        nlohmann::json::object(), nlohmann::json::array({1}), nlohmann::json(nullptr)}) {
+    auto file = small_tokenizer();
+    file["model"]["vocab"]["he"] = id;
+    EXPECT_TRUE(throws_error(ErrorCode::corrupt, "he", [&] { make(file); })) << id;
+  }
+  for (const nlohmann::json& merge :
+       {nlohmann::json("h e x"), nlohmann::json("he"), nlohmann::json(3), nlohmann::json("h zz")}) {
+    auto file = small_tokenizer();
+    file["model"]["merges"].push_back(merge);
+    EXPECT_TRUE(throws_error(ErrorCode::corrupt, "merges", [&] { make(file); })) << merge;
+  }
+}
+
 TEST(Tokenizer, IgnoreMergesTakesAWholeWordOfTheVocabulary) {
   json file = small_tokenizer();
   file["model"]["ignore_merges"] = true;
@@ -59,7 +115,8 @@ TEST(Tokenizer, AWordOfAMillionLettersIsMerged) {
 TEST(Tokenizer, BytesOutsideTheVocabularyBecomeUnkOrNothing) {
   json file = small_tokenizer();
   file["model"]["vocab"].erase("x");
-  EXPECT_EQ(make(file).encode("axxb"), (Ids{262}));  // dropped before merging, so that "ab" is found: as tokenizers does
+  EXPECT_EQ(make(file).encode("axxb"),
+            (Ids{262}));  // dropped before merging, so that "ab" is found: as tokenizers does
   file["model"]["unk_token"] = "?";
   EXPECT_EQ(make(file).encode("axxb"), (Ids{'a', '?', '?', 'b'}));
   file["model"]["fuse_unk"] = true;

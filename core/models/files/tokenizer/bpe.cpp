@@ -8,27 +8,30 @@ namespace graft::detail {
 namespace {
 
 constexpr Id no_id = -1;
-constexpr std::int64_t highest_id =
-    16'000'000;  // far above any vocabulary; an array of this size is still small
 
-// Left and right token of one merge, written as "a b" or ["a", "b"].
-std::pair<std::string, std::string> parse_merge(const Fields& json, const Json& merge) {
+using Pair = std::pair<std::string_view, std::string_view>;
+
+// Left and right token of one merge, written as "a b".
+Pair parse_merge(const Fields& json, const std::string& text) {
+  const std::size_t space = text.find(' ');
+  if (space == std::string::npos || text.find(' ', space + 1) != std::string::npos) {
+    json.fail("merges", "holds something that is not a pair of tokens: " + Json(text).dump().substr(0, 80));
+  }
+  return {std::string_view(text).substr(0, space), std::string_view(text).substr(space + 1)};
+}
+
+// The same, or written as ["a", "b"].
+Pair parse_merge(const Fields& json, const Json& merge) {
   if (merge.is_array() && merge.size() == 2 && merge[0].is_string() && merge[1].is_string()) {
-    return {merge[0].get<std::string>(), merge[1].get<std::string>()};
+    return {merge[0].get_ref<const std::string&>(), merge[1].get_ref<const std::string&>()};
   }
-  if (merge.is_string()) {
-    const auto& text = merge.get_ref<const std::string&>();
-    const std::size_t space = text.find(' ');
-    if (space != std::string::npos && text.find(' ', space + 1) == std::string::npos) {
-      return {text.substr(0, space), text.substr(space + 1)};
-    }
-  }
+  if (merge.is_string()) return parse_merge(json, merge.get_ref<const std::string&>());
   json.fail("merges", "holds something that is not a pair of tokens: " + merge.dump().substr(0, 80));
 }
 
 }  // namespace
 
-Bpe::Bpe(const Fields& json) {
+Bpe::Bpe(const Fields& json, const ModelFile& file) {
   const auto refuse = [&](const std::string& what) {
     throw Error(ErrorCode::unsupported, json.source(), what + " is not supported",
                 "use a model with a byte-level BPE tokenizer");
@@ -43,40 +46,46 @@ Bpe::Bpe(const Fields& json) {
   }
   ignore_merges_ = json.boolean("ignore_merges", false);
   fuse_unknown_ = json.boolean("fuse_unk", false);
-  read_vocabulary(json);
-  read_merges(json);
+  read_vocabulary(json, file);
+  read_merges(json, file);
   if (const auto token = json.optional_text("unk_token")) {
     unknown_ = id_of(*token);
     if (!unknown_) json.fail("unk_token", "is not in the vocabulary");
   }
 }
 
-void Bpe::read_vocabulary(const Fields& json) {
+void Bpe::read_vocabulary(const Fields& json, const ModelFile& file) {
   const Fields vocabulary = json.object("vocab");
-  if (json.has("merges")) vocabulary_.reserve(json.array("merges").size() + 256);  // bytes, and a token for each merge
-  for (const auto& [token, id] : vocabulary.items()) {
-    if (!id.is_number_unsigned() || id.get<std::uint64_t>() > highest_id) {
-      vocabulary.fail(token, "has no id between 0 and " + std::to_string(highest_id));
-    }
-    vocabulary_.emplace(token, id.get<Id>());
-  }
+  for (const auto& [token, id] : vocabulary.items())
+    vocabulary.fail(token, "has no id between 0 and " + std::to_string(highest_id));
+  vocabulary_.reserve(file.vocabulary.size());
+  for (const auto& [token, id] : file.vocabulary) vocabulary_.insert_or_assign(token, id);
   for (std::size_t byte = 0; byte < byte_ids_.size(); ++byte) {
     byte_ids_[byte] = id_of(character_of_byte(static_cast<std::uint8_t>(byte))).value_or(no_id);
   }
 }
 
-void Bpe::read_merges(const Fields& json) {
+void Bpe::read_merges(const Fields& json, const ModelFile& file) {
   std::vector<MergeTable::Merge> merges;
-  merges.reserve(json.array("merges").size());
-  for (const Json& merge : json.array("merges")) {
-    if (merge.is_string() && merge.get_ref<const std::string&>().starts_with("#version")) continue;
-    const auto [left, right] = parse_merge(json, merge);
-    const auto left_id = id_of(left), right_id = id_of(right), result = id_of(left + right);
+  const Json& unusual = json.array("merges");
+  merges.reserve(file.merges.size() + unusual.size());
+  std::string both;  // keeps its memory
+  const auto add = [&](const Pair& merge) {
+    const auto [left, right] = merge;
+    both.assign(left).append(right);
+    const auto left_id = id_of(left), right_id = id_of(right), result = id_of(both);
     if (!left_id || !right_id || !result) {
-      json.fail("merges",
-                "merges \"" + left + "\" and \"" + right + "\", which are not all in the vocabulary");
+      json.fail("merges", "merges \"" + std::string(left) + "\" and \"" + std::string(right) +
+                              "\", which are not all in the vocabulary");
     }
     merges.push_back({*left_id, *right_id, static_cast<std::int32_t>(merges.size()), *result});
+  };
+  for (const std::string& merge : file.merges) {
+    if (!merge.starts_with("#version")) add(parse_merge(json, merge));
+  }
+  for (const Json& merge : unusual) {
+    if (!merge.is_string() || !merge.get_ref<const std::string&>().starts_with("#version"))
+      add(parse_merge(json, merge));
   }
   merges_ = MergeTable(merges);
 }

@@ -11,19 +11,19 @@
 
 #include "json_text.h"
 #include "tokenizer/merge_table.h"
+#include "tokenizer/model_file.h"
 #include "tokenizer/word_cache.h"
 
 namespace graft::detail {
 
-using Id = std::int32_t;
 using Vocabulary = std::unordered_map<std::string, Id, StringHash, std::equal_to<>>;
 
 /// Thread-safe after construction; the cache locks for itself.
 class Bpe {
  public:
-  /// Errors: unsupported (another model type, byte_fallback, dropout, prefixes and suffixes), corrupt (ids
-  /// out of range, a merge of tokens that are not in the vocabulary).
-  explicit Bpe(const Fields& json);
+  /// `json` is the file's "model". Errors: unsupported (another model type, byte_fallback, dropout, prefixes
+  /// and suffixes), corrupt (ids out of range, a merge of tokens that are not in the vocabulary).
+  Bpe(const Fields& json, const ModelFile& file);
 
   /// Appends the ids of `word`, raw bytes. Bytes without a token become unk_token, or nothing if there is
   /// none.
@@ -33,8 +33,8 @@ class Bpe {
   std::optional<Id> id_of(std::string_view token) const;
 
  private:
-  void read_vocabulary(const Fields& json);
-  void read_merges(const Fields& json);
+  void read_vocabulary(const Fields& json, const ModelFile& file);
+  void read_merges(const Fields& json, const ModelFile& file);
   std::vector<Id> symbols_of(std::string_view word) const;
   std::vector<Id> merge(std::vector<Id> symbols) const;
 

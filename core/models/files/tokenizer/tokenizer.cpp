@@ -33,7 +33,7 @@ struct Tokenizer::Parts {
   };
   std::vector<Token> tokens;  // by id; what has no token has no bytes
 
-  Parts(const Fields& json, const Fields& config);
+  Parts(const detail::ModelFile& file, const Fields& json, const Fields& config);
   void index_tokens();
   void encode_text(std::string_view text, std::vector<std::int64_t>& ids) const;
 };
@@ -51,8 +51,8 @@ void check_decoder(const Fields& json) {
 
 }  // namespace
 
-Tokenizer::Parts::Parts(const Fields& json, const Fields& config)
-    : bpe(json.object("model")), pre_tokenizer(json.object("pre_tokenizer")) {
+Tokenizer::Parts::Parts(const detail::ModelFile& file, const Fields& json, const Fields& config)
+    : bpe(json.object("model"), file), pre_tokenizer(json.object("pre_tokenizer")) {
   if (json.has("normalizer")) normalizer = detail::Normalizer(json.object("normalizer"));
   if (json.has("post_processor")) post_processor = detail::PostProcessor(json.object("post_processor"));
   check_decoder(json.object("decoder"));
@@ -101,10 +101,11 @@ Tokenizer Tokenizer::from_file(const std::filesystem::path& tokenizer_json) {
 
 Tokenizer Tokenizer::from_json(std::string_view tokenizer_json, std::string_view tokenizer_config_json,
                                const std::string& source) {
-  const detail::Json json = detail::parse_object(tokenizer_json, source);
+  const detail::ModelFile file = detail::parse_model_file(tokenizer_json, source);
   const std::string config_source = "tokenizer_config.json beside " + source;
   const detail::Json config = detail::parse_object(tokenizer_config_json, config_source);
-  return Tokenizer(std::make_shared<const Parts>(Fields(json, source), Fields(config, config_source)));
+  return Tokenizer(
+      std::make_shared<const Parts>(file, Fields(file.json, source), Fields(config, config_source)));
 }
 
 std::vector<std::int64_t> Tokenizer::encode(std::string_view text, EncodeOptions options) const {

@@ -25,7 +25,6 @@ class Checkpoint {
 
   /// See SafetensorsFile.
   void will_need() const;
-  void release_pages(const std::string& name) const { file_of(name).release_pages(name); }
 
  private:
   friend std::shared_ptr<const Checkpoint> open_checkpoint(const std::filesystem::path&,

@@ -91,9 +91,6 @@ class SafetensorsFile {
   /// Asks the system to read the tensor (or all) ahead. Advice: failure is not an error.
   void will_need(const std::string& name) const;
   void will_need() const;
-  /// Gives the tensor's resident pages back, e.g. after a kernel packed its own copy. The view stays valid;
-  /// touching it reads the file again. With copy_on_write, what was written to these pages is lost.
-  void release_pages(const std::string& name) const;
 
  private:
   SafetensorsFile() = default;
