@@ -42,6 +42,7 @@ class DoctorCommand : public testing::Test {
   test::ScopedEnv offline_{"HF_HUB_OFFLINE", nullptr};
   test::ScopedEnv token_{"HF_TOKEN", nullptr};
   test::ScopedEnv home_{"HF_HOME", folder_.path().c_str()};
+  test::ScopedEnv state_{"GRAFT_STATE_DIR", (folder_.path() / "state").c_str()};  // where nothing is in quarantine
 };
 
 TEST_F(DoctorCommand, FindsAHealthyMachineHealthy) {
