@@ -59,14 +59,14 @@ def short(name):
 
 
 def roofline(points, bandwidth, flops):
-    """FLOP/s against FLOP per byte, both logarithmic; nothing can be above the roof."""
+    """FLOP/s against FLOP per byte, both logarithmic. Above the roof of vectors are matrix units alone (AMX)."""
     left, right, top, bottom = 70, 900, 30, 380
     ridge = flops / bandwidth
     intensities = [point["flops_per_second"] / point["bytes_per_second"] for point in points] + [ridge]
     first, last = math.floor(math.log10(min(intensities))), math.ceil(math.log10(max(intensities)) + 0.1)
     rates = [point["flops_per_second"] for point in points]
     low = math.floor(math.log10(min([*rates, bandwidth * 10**first])))
-    high = math.ceil(math.log10(flops) + 0.05)
+    high = math.ceil(math.log10(max([*rates, flops])) + 0.05)
 
     def x(intensity):
         return left + (math.log10(intensity) - first) / (last - first) * (right - left)
@@ -122,7 +122,7 @@ def page(document):
     if document["kernels"]:
         parts += [
             "<h2>Roofline</h2><p>Graft's kernels at this model's shapes beside what the machine can do; blue is float32, green bfloat16. Where"
-            " operands come from a cache a point may lie above the memory's slope.</p>",
+            " operands come from a cache a point may lie above the memory's slope, and on AMX tiles above what vectors multiply.</p>",
             roofline(document["kernels"], document["bandwidth"], document["flops"]),
             points_table(document["kernels"], document["bandwidth"], document["flops"]),
         ]
