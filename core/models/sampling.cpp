@@ -79,7 +79,10 @@ Candidates nucleus_of_all(const at::Tensor& all_scores, double top_p) {
 }
 
 Candidates candidates(const at::Tensor& logits, const Sampling& sampling) {
-  const auto scaled = [&](const at::Tensor& some) { return some.to(at::kFloat) / sampling.temperature; };
+  const auto scaled = [&](const at::Tensor& some) {
+    const at::Tensor scores = some.to(at::kFloat);
+    return sampling.temperature == 1.0 ? scores : scores / sampling.temperature;
+  };
   if (sampling.top_k > 0 && sampling.top_k < logits.size(-1)) {
     const auto [likely, ids] = at::topk(logits, sampling.top_k);  // the same ones at any temperature
     const at::Tensor probabilities = at::softmax(scaled(likely), -1);
