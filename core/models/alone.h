@@ -1,12 +1,6 @@
 // Alone: torch's operators on the calling thread alone, between kernels.
 #pragma once
 
-// OpenMP's, which comes with LibTorch. Weak: a LibTorch may be built without, and then they are null.
-extern "C" {
-[[gnu::weak]] int omp_get_max_threads();
-[[gnu::weak]] void omp_set_num_threads(int threads);
-}
-
 namespace graft {
 
 /// While it lives, what torch computes on this thread starts no others. For the little that stands between layers with kernels: a
@@ -15,14 +9,8 @@ namespace graft {
 class Alone {
  public:
   /// `wanted`: false leaves torch as it is, for layers that torch computes.
-  explicit Alone(bool wanted) {
-    if (!wanted || &omp_set_num_threads == nullptr) return;
-    threads_ = omp_get_max_threads();
-    omp_set_num_threads(1);  // this thread's own setting, a nanosecond
-  }
-  ~Alone() {
-    if (threads_ > 0) omp_set_num_threads(threads_);
-  }
+  explicit Alone(bool wanted);
+  ~Alone();
   Alone(const Alone&) = delete;
 
  private:
