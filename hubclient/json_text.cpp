@@ -9,7 +9,6 @@
 namespace graft::detail {
 namespace {
 
-constexpr int max_depth = 64;
 constexpr const char* redownload = "download the file again or ask its publisher";
 
 /// Looked for before parsing: nlohmann's parser asks a callback for every value, which takes half as long again.
@@ -23,7 +22,7 @@ bool nested_too_deep(std::string_view text) {
     } else if (c == '"') {
       in_text = !in_text;
     } else if (!in_text && (c == '{' || c == '[')) {
-      if (++depth > max_depth) return true;
+      if (++depth > max_json_depth) return true;
     } else if (!in_text && (c == '}' || c == ']')) {
       --depth;
     }
@@ -70,7 +69,7 @@ std::optional<std::string> read_text_if_there(const std::filesystem::path& path)
 
 Json parse_json(std::string_view text, const std::string& source, DuplicateKeys duplicates) {
   const auto fail = [&](const std::string& why) { throw Error(ErrorCode::corrupt, source, why, redownload); };
-  if (nested_too_deep(text)) fail("JSON nested deeper than " + std::to_string(max_depth));
+  if (nested_too_deep(text)) fail("JSON nested deeper than " + std::to_string(max_json_depth));
   std::vector<std::unordered_set<std::string>> keys;
   const auto check = [&](int, Json::parse_event_t event, Json& parsed) {
     using Event = Json::parse_event_t;

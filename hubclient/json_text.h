@@ -14,6 +14,8 @@ namespace graft::detail {
 
 using Json = nlohmann::json;
 
+inline constexpr int max_json_depth = 64;
+
 enum class DuplicateKeys { refused, last_wins };
 
 /// The file's bytes. Errors: not_found, io, corrupt (larger than `limit` bytes).
@@ -22,7 +24,7 @@ std::string read_text(const std::filesystem::path& path, std::size_t limit = std
 /// nullopt if there is no such file; the other errors are read_text's.
 std::optional<std::string> read_text_if_there(const std::filesystem::path& path);
 
-/// The JSON in `text`. Errors: corrupt (malformed, not UTF-8, nested deeper than 64, duplicate keys if refused),
+/// The JSON in `text`. Errors: corrupt (malformed, not UTF-8, nested deeper than max_json_depth, duplicate keys if refused),
 /// naming `source`.
 Json parse_json(std::string_view text, const std::string& source,
                 DuplicateKeys duplicates = DuplicateKeys::last_wins);

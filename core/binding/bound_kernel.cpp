@@ -188,6 +188,7 @@ BoundKernel::Outcome BoundKernel::call_otherwise(const CallPlan& plan, std::init
   SavedOutputs saved;
   const Outcome outcome = [&] {
     const at::NoGradGuard no_grad;  // copies are no steps of the graph
+    if (!plan.copies) return run(plan, inputs.begin(), outputs, saved.data());
     std::array<at::Tensor, kMaxArguments> copies;
     std::vector<TensorArg> given(inputs);
     for (const CallPlan::Input& input : plan.inputs) {

@@ -31,8 +31,9 @@ class Reader {
     key_ = std::move(name);
     if (open_.size() == 1) in_model_ = key_ == "model";
     // Of keys that stand twice the last counts.
-    if (in_model_ && (open_.size() == 1 || (open_.size() == 2 && key_ == "vocab"))) file_.vocabulary.clear();
-    if (in_model_ && (open_.size() == 1 || (open_.size() == 2 && key_ == "merges"))) file_.merges.clear();
+    const bool model = in_model_ && open_.size() == 1, field = in_model_ && open_.size() == 2;
+    if (model || (field && key_ == "vocab")) file_.vocabulary.clear();
+    if (model || (field && key_ == "merges")) file_.merges.clear();
     return true;
   }
   bool start_object(std::size_t) {
@@ -47,7 +48,6 @@ class Reader {
 
  private:
   enum class Place { other, vocabulary, merges };
-  static constexpr std::size_t kMaxDepth = 64;  // parse_json's
 
   // Whether what comes now is an item of that list itself.
   bool in(Place place) const { return place_ == place && open_.size() == 3; }
@@ -71,7 +71,7 @@ class Reader {
     return true;
   }
   bool open(Json&& v, Place place) {
-    if (open_.size() == kMaxDepth) return false;
+    if (open_.size() == std::size_t{max_json_depth}) return false;
     const bool list = open_.size() == 2 && open_.back()->is_object();  // a field of a field of the file
     open_.push_back(&put(std::move(v)));
     if (open_.size() <= 3) place_ = list ? place : Place::other;
