@@ -3,7 +3,10 @@
 
 #include <ATen/EmptyTensor.h>
 #include <ATen/core/Tensor.h>
-#include <ATen/ops/empty.h>
+
+#include <c10/core/Allocator.h>
+#include <c10/core/DispatchKey.h>
+#include <c10/core/TensorOptions.h>
 
 #include <span>
 
@@ -42,10 +45,12 @@ inline bool strides_fit(const at::Tensor& tensor, uint32_t flags) {
   return tensor.is_contiguous();
 }
 
-/// Row-major, contents undefined.
+/// Row-major, contents undefined; on the current one of the devices of its kind.
 inline at::Tensor allocate(at::IntArrayRef sizes, at::ScalarType type, c10::Device device) {
   if (device.is_cpu()) return at::Tensor(at::detail::empty_cpu(sizes, type));
-  return at::empty(sizes, at::TensorOptions(device).dtype(type));
+  // As at::empty on the device, which is the current one, without its way through the dispatcher.
+  const c10::DispatchKeySet keys(c10::computeDispatchKey(type, at::kStrided, device));
+  return at::Tensor(at::detail::empty_generic(sizes, c10::GetAllocator(device.type()), keys, type, std::nullopt));
 }
 
 }  // namespace graft

@@ -13,8 +13,7 @@
 #include "call_values.h"
 #include "graft/error.h"
 #include "graft/plugin_call.h"
-#include "graft/thread_pool.h"
-#include "scratch.h"
+#include "kernel_call.h"
 
 namespace graft {
 namespace {
@@ -83,6 +82,8 @@ class KernelBackward : public torch::autograd::Node {
                                           [](const at::Tensor& g) { return g.defined(); });
     if (!any_gradient) return grad_inputs;
 
+    c10::OptionalDeviceGuard on_its_device;
+    if (!instance_->facts.device.is_cpu()) on_its_device.reset_device(instance_->facts.device);
     CallValues arguments, gradients, results;
     unpack(arguments);
     for (size_t i = 0; i < grad_outputs.size(); ++i) {
@@ -100,10 +101,9 @@ class KernelBackward : public torch::autograd::Node {
     }
 
     const graft_entry& entry = *instance_->kernel.entry;
-    Scratch scratch(workspace_);
-    const CpuCall cpu = make_cpu_call(ThreadPool::shared(), scratch.data(), workspace_);
+    const KernelCall call(instance_->facts.device, workspace_);
     const graft_status status = call_plugin([&] {
-      return entry.backward(instance_->made, &cpu.call, arguments.data(), gradients.data(), needs_gradient,
+      return entry.backward(instance_->made, call.get(), arguments.data(), gradients.data(), needs_gradient,
                             results.data());
     });
     if (status == GRAFT_OK) return grad_inputs;

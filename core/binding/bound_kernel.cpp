@@ -16,7 +16,7 @@
 #include "graft/loaded_plugin.h"
 #include "graft/plugin_call.h"
 #include "graft/thread_pool.h"
-#include "scratch.h"
+#include "kernel_call.h"
 #include "slot_call.h"
 #include "tensor_view.h"
 
@@ -94,6 +94,7 @@ BoundKernel::BoundKernel(std::shared_ptr<const Kernel> kernel, LayerFacts facts,
       std::any_of(contract.arguments, contract.arguments + contract.argument_count,
                   [](const graft_argument& argument) { return argument.direction == GRAFT_INOUT; });
   differentiable_ = (entry.flags & GRAFT_ENTRY_HAS_BACKWARD) != 0 && !inout_;
+  off_cpu_ = !layer.device.is_cpu();
   deterministic_ = is_deterministic(this->kernel());
   forward_ = entry.forward;
   cpu_call_ = make_cpu_call(ThreadPool::shared(), nullptr, 0);
@@ -177,7 +178,7 @@ BoundKernel::Outcome BoundKernel::call_planned_now(std::initializer_list<TensorA
 
 inline BoundKernel::Outcome BoundKernel::call_as_planned(const CallPlan& plan, std::initializer_list<TensorArg> inputs,
                                                          at::Tensor* outputs, size_t output_count) const {
-  if (!plan.served | plan.for_backward | plan.copies) [[unlikely]] return call_otherwise(plan, inputs, outputs, output_count);
+  if (!plan.served | plan.for_backward | plan.copies | off_cpu_) [[unlikely]] return call_otherwise(plan, inputs, outputs, output_count);
   if (plan.returned > output_count) [[unlikely]] throw_too_many_outputs();
   return run(plan, inputs.begin(), outputs, nullptr);
 }
@@ -185,6 +186,12 @@ inline BoundKernel::Outcome BoundKernel::call_as_planned(const CallPlan& plan, s
 BoundKernel::Outcome BoundKernel::call_otherwise(const CallPlan& plan, std::initializer_list<TensorArg> inputs, at::Tensor* outputs, size_t output_count) const {
   if (!plan.served) return Outcome::unsupported;
   if (plan.returned > output_count) throw_too_many_outputs();
+  c10::OptionalDeviceGuard on_its_device;
+  if (off_cpu_) {
+    if (Capturing::now() && (kernel().entry->flags & GRAFT_ENTRY_GRAPH_SAFE) == 0) return Outcome::unsupported;
+    on_its_device.reset_device(facts().device);
+    if (!plan.for_backward && !plan.copies) return run(plan, inputs.begin(), outputs, nullptr);
+  }
   SavedOutputs saved;
   const Outcome outcome = [&] {
     const at::NoGradGuard no_grad;  // copies are no steps of the graph
@@ -262,12 +269,13 @@ inline BoundKernel::Outcome BoundKernel::run(const CallPlan& plan, const TensorA
     pass(output.position, output.view, made.mutable_data_ptr());
   }
 
-  if (plan.workspace == 0) return forward(&cpu_call_.call, arguments.data());
-  const Scratch scratch(plan.workspace);
-  CpuCall cpu = cpu_call_;
-  cpu.call.workspace = scratch.data();
-  cpu.call.workspace_size = plan.workspace;
-  return forward(&cpu.call, arguments.data());
+  if ((plan.workspace != 0) | off_cpu_) return forward_with_more(plan.workspace, arguments.data());
+  return forward(&cpu_call_.call, arguments.data());
+}
+
+BoundKernel::Outcome BoundKernel::forward_with_more(size_t workspace, const graft_value* arguments) const {
+  const KernelCall call(facts().device, workspace);
+  return forward(call.get(), arguments);
 }
 
 inline BoundKernel::Outcome BoundKernel::forward(const graft_call* call, const graft_value* arguments) const {

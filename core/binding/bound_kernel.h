@@ -101,6 +101,7 @@ class BoundKernel {
   /// The call without its autograd, of inputs that are copied where the plan says so; `saved` may be null if the plan has none.
   [[gnu::always_inline]] Outcome run(const CallPlan& plan, const TensorArg* inputs, at::Tensor* outputs, at::Tensor* saved) const;
   [[gnu::always_inline]] Outcome forward(const graft_call* call, const graft_value* arguments) const;
+  [[gnu::noinline]] Outcome forward_with_more(size_t workspace, const graft_value* arguments) const;
   /// What a status other than GRAFT_OK means for the call.
   [[gnu::noinline]] Outcome failed(graft_status status) const;
   [[noreturn]] void throw_too_many_outputs() const;
@@ -124,6 +125,7 @@ class BoundKernel {
   bool deterministic_ = false;         // as its entry says
   bool special_ = false;               // through_operator_, waits_, or of a fusion: one question on the way of a call
   bool inout_ = false;                 // the contract has an argument that is written in place
+  bool off_cpu_ = false;               // on a device with streams
   mutable CallPlans plans_;
 };
 

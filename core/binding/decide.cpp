@@ -8,10 +8,10 @@
 #include <set>
 
 #include "determinism.h"
-#include "graft/host_platform.h"
 #include "graft/kernel_mapping.h"
 #include "graft/operators.h"
 #include "graft/runtime.h"
+#include "kernel_call.h"
 #include "module_parameters.h"
 #include "self_check.h"
 #include "served_kernels.h"
@@ -90,16 +90,6 @@ size_t weight_bytes(const SlotState& layer) try {
   return bytes;
 } catch (const Error&) {
   return 0;
-}
-
-/// Of CUDA device 1, "9.0" is 90; 0: unknown, or another device.
-int capability_of(c10::Device device) {
-  if (!device.is_cuda()) return 0;
-  const auto cuda = HostPlatform::detect().with_device("cuda").cuda;
-  const size_t index = device.has_index() ? size_t(device.index()) : 0;
-  if (!cuda || index >= cuda->capabilities.size()) return 0;
-  const std::string& text = cuda->capabilities[index];
-  return std::stoi(text) * 10 + std::stoi(text.substr(text.find('.') + 1));
 }
 
 /// Why the environment lets no layer be mapped; empty if it does. Throws Error(invalid_argument) for a USE_HUB_KERNELS that

@@ -8,9 +8,29 @@
 #include "graft/error.h"
 #include "graft/loaded_plugin.h"
 #include "graft/plugin_call.h"
+#include "kernel_call.h"
 #include "tensor_view.h"
 
 namespace graft {
+namespace {
+
+std::string_view device_name(int32_t type) {
+  switch (type) {
+    case GRAFT_DEVICE_CPU: return "cpu";
+    case GRAFT_DEVICE_CUDA: return "cuda";
+    case GRAFT_DEVICE_ROCM: return "rocm";
+    case GRAFT_DEVICE_METAL: return "metal";
+    case GRAFT_DEVICE_XPU: return "xpu";
+    default: return "another device";
+  }
+}
+
+/// The device that is to be the current one while the entry is called; none for the CPU, which always is.
+std::optional<c10::Device> device_to_guard(const KernelInstance& instance) {
+  return instance.facts.device.is_cpu() ? std::nullopt : std::optional(instance.facts.device);
+}
+
+}  // namespace
 
 void check_served(const KernelInstance& instance) {
   const LayerFacts& layer = instance.facts;
@@ -23,10 +43,17 @@ void check_served(const KernelInstance& instance) {
                 "map the layer to an entry with that contract");
   }
   const graft_device device = to_graft(layer.device);
-  if (entry.device_type != device.type || device.type != GRAFT_DEVICE_CPU) {
+  if (entry.device_type != device.type) {
     throw Error(ErrorCode::unsupported, name,
-                "the layer is on " + layer.device.str() + ", and kernels are called on CPU only",
-                "leave the layer unmapped for this device");
+                "it is for " + std::string(device_name(entry.device_type)) + ", and the layer is on " + layer.device.str(),
+                "map one for that device");
+  }
+  if (const int capability = capability_of(layer.device);
+      entry.capability_max != 0 && (capability < entry.capability_min || capability > entry.capability_max)) {
+    throw Error(ErrorCode::unsupported, name,
+                "it is for compute capabilities " + std::to_string(entry.capability_min) + " to " +
+                    std::to_string(entry.capability_max) + " (9.0 being 90), and " + layer.device.str() + " has " + std::to_string(capability),
+                "map one for that device");
   }
   const graft_dtype dtype = to_graft(layer.dtype);
   const std::span served_dtypes(entry.dtypes, entry.dtype_count);
@@ -44,6 +71,7 @@ void check_served(const KernelInstance& instance) {
 }
 
 void create(KernelInstance& instance) {
+  const c10::OptionalDeviceGuard on_its_device(device_to_guard(instance));
   const graft_entry& entry = *instance.kernel.entry;
   const graft_status status = call_plugin([&] {
     return entry.create(&entry, &instance.contract(), to_graft(instance.facts.device),
@@ -57,6 +85,7 @@ void create(KernelInstance& instance) {
 void prepare(const KernelInstance& instance, const graft_value* arguments) {
   const graft_entry& entry = *instance.kernel.entry;
   if (entry.prepare == nullptr) return;
+  const c10::OptionalDeviceGuard on_its_device(device_to_guard(instance));
   const graft_status status = call_plugin([&] { return entry.prepare(instance.made, arguments); });
   if (status != GRAFT_OK) throw_plugin_error(status, instance.kernel.ref.str(), "prepare");
 }

@@ -10,6 +10,7 @@
 #include "graft/dtype.h"
 #include "graft/error.h"
 #include "graft/quarantine.h"
+#include "kernel_call.h"
 #include "layer.h"
 #include "self_checks.h"
 #include "slot_state.h"
@@ -65,8 +66,9 @@ std::string self_check(const Kernel& kernel, const graft_contract& contract, c10
   const std::optional<Tolerance> tolerance = tolerance_of(contract, to_graft(dtype), *kernel.entry);
   if (kind == nullptr || !tolerance) return {};
   const SelfChecks known(state_folder());
+  const int capability = capability_of(device);  // each has machine code of its own
   const std::string what = std::string(kernel.entry->name) + " " + contract.name + " " + kernel.variant + " " +
-                           c10::DeviceTypeName(device.type(), /*lower_case=*/true) + " " + dtype_name(to_graft(dtype));
+                           c10::DeviceTypeName(device.type(), /*lower_case=*/true) + (capability != 0 ? std::to_string(capability) : "") + " " + dtype_name(to_graft(dtype));
   if (auto complaint = known.find(kernel.digest, what)) return *complaint;
   const auto complaint = look_at(kernel, *kind, *tolerance, device, dtype);
   if (complaint) known.remember(kernel.digest, what, *complaint);

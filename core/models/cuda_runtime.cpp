@@ -8,6 +8,7 @@
 #include <mutex>
 #include <string>
 
+#include "device_graph.h"
 #include "graft/error.h"
 #include "graft/host_platform.h"
 
@@ -18,11 +19,23 @@ namespace {
   throw Error(ErrorCode::unsupported, "device cuda", why, mend);
 }
 
-/// The folder that this process's libtorch_cpu was loaded from.
-std::filesystem::path torch_folder() {
+/// The folder of the library that holds this function.
+std::filesystem::path folder_of(void* function) {
   Dl_info info{};
-  if (dladdr(reinterpret_cast<void*>(&at::detail::getCUDAHooks), &info) == 0 || info.dli_fname == nullptr) return {};
+  if (dladdr(function, &info) == 0 || info.dli_fname == nullptr) return {};
   return std::filesystem::path(info.dli_fname).parent_path();
+}
+
+const CudaServices* services = nullptr;  // set once, under open_cuda()'s mutex
+
+/// Kept open for good. Without it there are no graphs, and all else works.
+void open_services() {
+  if (services != nullptr) return;
+  const std::string library = (folder_of(reinterpret_cast<void*>(&open_cuda)) / "libgraft_cuda.so").string();
+  void* opened = dlopen(library.c_str(), RTLD_NOW | RTLD_LOCAL);
+  if (opened == nullptr) return;
+  const auto get = reinterpret_cast<const CudaServices* (*)()>(dlsym(opened, "graft_cuda_services"));
+  if (get != nullptr) services = get();
 }
 
 }  // namespace
@@ -35,7 +48,7 @@ int open_cuda() {
   if (!cuda_driver_present()) {
     no_cuda("this machine has no NVIDIA driver with a device", "use device_map \"cpu\", or install the driver");
   }
-  const std::string library = (torch_folder() / "libtorch_cuda.so").string();
+  const std::string library = (folder_of(reinterpret_cast<void*>(&at::detail::getCUDAHooks)) / "libtorch_cuda.so").string();
   // Kept open for the life of the process: its static objects register torch's CUDA side.
   if (dlopen(library.c_str(), RTLD_NOW | RTLD_GLOBAL) == nullptr) {
     no_cuda(std::string("LibTorch's CUDA side does not load: ") + dlerror(),
@@ -45,7 +58,10 @@ int open_cuda() {
     no_cuda("torch was asked for CUDA before Graft opened it, and answers no for the life of the process",
             "load the CUDA model first, or link libtorch_cuda into the program");
   }
+  open_services();
   return at::detail::getCUDAHooks().deviceCount();
 }
+
+const CudaServices* cuda_services() { return services; }
 
 }  // namespace graft

@@ -6,6 +6,7 @@
 #include <ATen/ops/sin.h>
 #include <ATen/ops/tensor.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "alone.h"
@@ -105,7 +106,10 @@ KernelLayerOptions Attention::attributes() const {
 }
 
 DecoderLayer::DecoderLayer(Weights& weights, const std::string& prefix, const ModelConfig& config, size_t layer)
-    : self_attn_(
+    : layer_slot_(config.attention_bias || config.mlp_bias
+                      ? std::nullopt
+                      : std::optional(register_kernel_layer(*this, "DecoderLayer/1", options_of(config, layer)))),
+      self_attn_(
           register_module("self_attn", std::make_shared<Attention>(weights, prefix + "self_attn.", config, layer))),
       mlp_(register_module("mlp", std::make_shared<SwiGLUMLP>(weights, prefix + "mlp.", config))),
       input_layernorm_(register_module("input_layernorm",
@@ -131,6 +135,28 @@ at::Tensor DecoderLayer::forward(const at::Tensor& x, const DecoderContext& cont
   return sum + out;
 }
 
+KernelLayerOptions DecoderLayer::options_of(const ModelConfig& config, size_t layer) {
+  const int64_t window = config.attention_windows.empty() ? 0 : config.attention_windows[layer];
+  return {.attributes = {{"eps", config.rms_norm_eps}, {"scale", 1.0 / std::sqrt(double(config.head_dim))}, {"sliding_window", window}},
+          .weights = {{"input_norm", "input_layernorm.weight"},
+                      {"q_proj", "self_attn.q_proj.weight"},
+                      {"k_proj", "self_attn.k_proj.weight"},
+                      {"v_proj", "self_attn.v_proj.weight"},
+                      {"o_proj", "self_attn.o_proj.weight"},
+                      {"q_norm", "self_attn.q_norm.weight"},
+                      {"k_norm", "self_attn.k_norm.weight"},
+                      {"post_norm", "post_attention_layernorm.weight"},
+                      {"gate", "mlp.gate_proj.weight"},
+                      {"up", "mlp.up_proj.weight"},
+                      {"down", "mlp.down_proj.weight"}}};
+}
+
+at::Tensor DecoderLayer::step(const at::Tensor& x, const DecodeState& state, size_t layer) const {
+  if (!layer_slot_) return {};
+  return (*layer_slot_)({x, state.cos, state.sin, state.length, state.cache->keys(layer), state.cache->values(layer)},
+                        [] { return at::Tensor(); });
+}
+
 Decoder::Embedding::Embedding(Weights& weights, const std::string& prefix, const ModelConfig& config)
     : weight(register_parameter("weight", weights.take(prefix + "weight", {config.vocab_size, config.hidden_size}))) {}
 
@@ -152,13 +178,7 @@ at::Tensor Decoder::forward(const at::Tensor& input_ids, const at::Tensor& posit
   const int64_t past = context.pages != nullptr ? context.pages->length() : context.cache != nullptr ? context.cache->length() : 0;
   at::Tensor x = at::embedding(embed_tokens_->weight, input_ids);
 
-  // Source: transformers' LlamaRotaryEmbedding; in float32, then rounded to the model's dtype.
-  const RopeFrequencies rope = rope_inverse_frequencies(config_, past + input_ids.size(1));
-  const at::Tensor inv_freq = at::tensor(at::ArrayRef<float>(rope.inv_freq)).to(x.device());
-  at::Tensor angles = positions.to(at::kFloat).unsqueeze(-1) * inv_freq;  // [1 or B, T, D/2]
-  angles = at::cat({angles, angles}, -1);
-  context.cos = (at::cos(angles) * rope.attention_scaling).to(x.scalar_type());
-  context.sin = (at::sin(angles) * rope.attention_scaling).to(x.scalar_type());
+  std::tie(context.cos, context.sin) = rotary(positions, past + input_ids.size(1));
 
   for (const auto& layer : layers_) {
     // Backward runs it again after this forward has returned: what it needs goes along.
@@ -168,6 +188,31 @@ at::Tensor Decoder::forward(const at::Tensor& input_ids, const at::Tensor& posit
   if (context.cache != nullptr) context.cache->advance(input_ids.size(1));
   if (context.pages != nullptr) context.pages->advance(input_ids.size(1));
   return norm_->forward(x);
+}
+
+at::Tensor Decoder::step(const at::Tensor& input_ids, const DecodeState& state) const {
+  at::Tensor x = at::embedding(embed_tokens_->weight, input_ids);
+  for (size_t layer = 0; layer < layers_.size() && x.defined(); ++layer) x = layers_[layer]->step(x, state, layer);
+  return x.defined() ? norm_->forward(x) : x;
+}
+
+// Source: transformers' LlamaRotaryEmbedding; in float32, then rounded to the model's dtype.
+std::pair<at::Tensor, at::Tensor> Decoder::rotary(const at::Tensor& positions, int64_t length) const {
+  const at::Tensor& weight = embed_tokens_->weight;
+  const RopeFrequencies rope = rope_inverse_frequencies(config_, length);
+  const at::Tensor inv_freq = at::tensor(at::ArrayRef<float>(rope.inv_freq)).to(weight.device());
+  at::Tensor angles = positions.to(at::kFloat).unsqueeze(-1) * inv_freq;  // [1 or B, T, D/2]
+  angles = at::cat({angles, angles}, -1);
+  return {(at::cos(angles) * rope.attention_scaling).to(weight.scalar_type()), (at::sin(angles) * rope.attention_scaling).to(weight.scalar_type())};
+}
+
+bool Decoder::steps_on_device() const {
+  return std::all_of(layers_.begin(), layers_.end(), [](const auto& layer) { return layer->steps(); });
+}
+
+bool Decoder::rotary_is_fixed(int64_t length) const {
+  const RopeFrequencies first = rope_inverse_frequencies(config_, 1), last = rope_inverse_frequencies(config_, length);
+  return first.inv_freq == last.inv_freq && first.attention_scaling == last.attention_scaling;
 }
 
 }  // namespace graft

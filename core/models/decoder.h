@@ -27,6 +27,13 @@ struct DecoderContext {
   bool checkpoint = false;  // activations of a layer are computed again in backward
 };
 
+/// What the layers share in decode on a device, where a captured graph reads it again in each step.
+struct DecodeState {
+  KVCache* cache = nullptr;
+  at::Tensor cos = {}, sin = {};  // [capacity, D], by position
+  at::Tensor length = {};         // [B] int32: tokens in the cache
+};
+
 class Attention : public torch::nn::Module {
  public:
   Attention(Weights& weights, const std::string& prefix, const ModelConfig& config, size_t layer);
@@ -51,8 +58,15 @@ class DecoderLayer : public torch::nn::Module {
  public:
   DecoderLayer(Weights& weights, const std::string& prefix, const ModelConfig& config, size_t layer);
   at::Tensor forward(const at::Tensor& x, const DecoderContext& context) const;
+  /// One new token of each row, x [B, 1, H], by a kernel for all of the layer; undefined if there is none that serves it, or a layer
+  /// without a place for one. See contracts/decoder_layer.h.
+  at::Tensor step(const at::Tensor& x, const DecodeState& state, size_t layer) const;
+  bool steps() const { return layer_slot_ && layer_slot_->bound(); }
 
  private:
+  static KernelLayerOptions options_of(const ModelConfig& config, size_t layer);
+
+  std::optional<KernelSlot> layer_slot_;  // none if projections have biases, which the contract does not
   std::shared_ptr<Attention> self_attn_;
   std::shared_ptr<SwiGLUMLP> mlp_;
   std::shared_ptr<RMSNorm> input_layernorm_, post_attention_layernorm_;
@@ -65,6 +79,17 @@ class Decoder : public torch::nn::Module {
 
   /// input_ids [B, T] int64; positions [1 or B, T] int64; returns hidden states [B, T, H] after the final norm.
   at::Tensor forward(const at::Tensor& input_ids, const at::Tensor& positions, DecoderContext context) const;
+
+  /// One new token of each row, input_ids [B, 1]: hidden states [B, 1, H] after the final norm; undefined if a layer has no kernel for
+  /// that. The cache's own length stays.
+  at::Tensor step(const at::Tensor& input_ids, const DecodeState& state) const;
+
+  /// Cosines and sines [1 or B, T, D] of positions [1 or B, T], for a sequence of `length` tokens.
+  std::pair<at::Tensor, at::Tensor> rotary(const at::Tensor& positions, int64_t length) const;
+  /// Whether step() has a kernel for each layer, on one device.
+  bool steps_on_device() const;
+  /// Whether those of a position stay what they are while a sequence grows to `length` tokens.
+  bool rotary_is_fixed(int64_t length) const;
 
   const at::Tensor& embedding() const { return embed_tokens_->weight; }
 

@@ -24,6 +24,13 @@ class KVCache {
   std::pair<at::Tensor, at::Tensor> append(size_t layer, const at::Tensor& keys, const at::Tensor& values);
   void advance(int64_t tokens) { length_ += tokens; }
 
+  /// All of a layer's room, [B, K, capacity, D], for a kernel that appends by itself.
+  const at::Tensor& keys(size_t layer) const { return layers_[layer].first; }
+  const at::Tensor& values(size_t layer) const { return layers_[layer].second; }
+  int64_t capacity() const { return layers_[0].first.size(2); }
+  /// Forgets all tokens and keeps the room.
+  void clear() { length_ = 0; }
+
  private:
   void reserve(size_t layer, int64_t capacity);
 

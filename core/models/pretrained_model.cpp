@@ -6,6 +6,7 @@
 #include <set>
 
 #include "decoder.h"
+#include "device_decodes.h"
 #include "graft/error.h"
 #include "graft/kernel_mapping.h"
 #include "graft/kernel_ref.h"
@@ -40,7 +41,8 @@ PreTrainedModel::PreTrainedModel(ModelConfig config, GenerationConfig generation
                                               : std::make_shared<Linear>(weights, "lm_head.", config_.hidden_size,
                                                                          config_.vocab_size, false))),
       loss_function_(register_module("loss_function", std::make_shared<ForCausalLMLoss>(lm_head_->weight()))),
-      kernel_layers_(kernel_layers(*this)) {}
+      kernel_layers_(kernel_layers(*this)),
+      device_decodes_(std::make_unique<DeviceDecodes>()) {}
 
 PreTrainedModel::~PreTrainedModel() = default;
 
@@ -187,6 +189,7 @@ KernelizeOptions PreTrainedModel::kernelize_options(const Asked& asked) const {
 
 BindReport PreTrainedModel::kernelize(const ModelKernelizeOptions& options) {
   asked_.kernelize(options);
+  device_decodes_->clear();
   return graft::kernelize(*this, kernelize_options(asked_));
 }
 
@@ -194,6 +197,7 @@ void PreTrainedModel::unkernelize() {
   asked_.kernels = false;
   asked_.attention_kernel.clear();
   asked_.paged_kernel.clear();
+  device_decodes_->clear();
   graft::unkernelize(*this);
 }
 
@@ -201,6 +205,7 @@ BindReport PreTrainedModel::set_attn_implementation(const std::string& implement
                                                     bool use_fallback, const std::optional<Policy>& policy,
                                                     std::optional<KernelPolicy> kernel_policy) {
   asked_.set_attention(implementation, allow_all_kernels, use_fallback, policy, kernel_policy);
+  device_decodes_->clear();
   return graft::kernelize(*this, kernelize_options(asked_));
 }
 
@@ -216,6 +221,10 @@ BindReport PreTrainedModel::plan_kernels(const ModelKernelizeOptions& options, c
   return graft::plan_kernels(*this, all);
 }
 
-BindReport PreTrainedModel::kernel_report() const { return graft::kernel_report(*this); }
+BindReport PreTrainedModel::kernel_report() const {
+  BindReport report = graft::kernel_report(*this);
+  if (const std::string why = device_decodes_->noted(); !why.empty()) report.warnings.push_back("decode on the device runs without a CUDA graph: " + why);
+  return report;
+}
 
 }  // namespace graft

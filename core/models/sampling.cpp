@@ -8,6 +8,7 @@
 #include <ATen/ops/rand.h>
 #include <ATen/ops/searchsorted.h>
 #include <ATen/ops/softmax.h>
+#include <ATen/ops/sort.h>
 #include <ATen/ops/topk.h>
 #include <ATen/ops/zeros.h>
 
@@ -93,17 +94,17 @@ Candidates candidates(const at::Tensor& logits, const Sampling& sampling) {
   return {at::softmax(scores, -1), {}};  // undefined ids: all, in their order
 }
 
+/// Where in a row's sums a number in [0, 1) falls. Below the total even when rounded, so that what has no probability is never found.
+at::Tensor find(const at::Tensor& sums, const at::Tensor& total, const at::Tensor& uniform) {
+  return at::searchsorted(sums, uniform * (total * (1 - 1e-12)), /*out_int32=*/false, /*right=*/true);
+}
+
 /// One place in each row, in proportion to its value. torch's multinomial would draw a number for each token of the vocabulary.
 at::Tensor draw(const at::Tensor& probabilities, at::Generator& generator) {
   const at::Tensor sums = probabilities.cumsum(-1, at::kDouble);
   const at::Tensor total = sums.narrow(-1, sums.size(-1) - 1, 1);
-  if (!at::isfinite(total).all().item<bool>()) {
-    throw Error(ErrorCode::invalid_argument, "logits", "they hold NaN or infinity, so that no token can be drawn",
-                "check the weights and their dtype");
-  }
-  // Below the total even when rounded, so that what has no probability is never found.
-  const at::Tensor at = at::rand(total.sizes(), generator, total.options()) * (total * (1 - 1e-12));
-  return at::searchsorted(sums, at, /*out_int32=*/false, /*right=*/true);
+  if (!at::isfinite(total).all().item<bool>()) throw logits_are_no_numbers();
+  return find(sums, total, at::rand(total.sizes(), generator, total.options()));
 }
 
 /// argmax(logits, -1): the first of the largest, or the first NaN. On a CPU found by torch's amax, which is vectorised: argmax takes
@@ -123,7 +124,30 @@ at::Tensor most_likely(const at::Tensor& logits) {
   return tokens;
 }
 
+/// As candidates(), sorting the whole vocabulary for top-p: the host need not know how many there are.
+Candidates candidates_on_device(const at::Tensor& logits, const Sampling& sampling) {
+  const bool few = sampling.top_k > 0 && sampling.top_k < logits.size(-1);
+  if (!few && sampling.top_p >= 1.0) return {at::softmax(logits.to(at::kFloat) / sampling.temperature, -1), {}};
+  const auto [likely, ids] = few ? at::topk(logits, sampling.top_k) : at::sort(logits, -1, /*descending=*/true);
+  const at::Tensor probabilities = at::softmax(likely.to(at::kFloat) / sampling.temperature, -1);
+  return {sampling.top_p < 1.0 ? nucleus(probabilities, sampling.top_p) : probabilities, ids};
+}
+
 }  // namespace
+
+Error logits_are_no_numbers() {
+  return Error(ErrorCode::invalid_argument, "logits", "they hold NaN or infinity, so that no token can be drawn",
+               "check the weights and their dtype");
+}
+
+at::Tensor next_tokens_on_device(const at::Tensor& logits, const Sampling& sampling, const at::Tensor& uniform, at::Tensor& bad) {
+  if (!sampling.do_sample) return at::argmax(logits, -1);
+  const auto [probabilities, ids] = candidates_on_device(logits, sampling);
+  const at::Tensor sums = probabilities.cumsum(-1, at::kDouble), total = sums.narrow(-1, sums.size(-1) - 1, 1);
+  bad = at::isfinite(total).logical_not().sum().unsqueeze(0);
+  const at::Tensor place = find(sums, total, uniform).clamp_max(probabilities.size(-1) - 1);
+  return (ids.defined() ? ids.gather(-1, place) : place).squeeze(-1);
+}
 
 at::Tensor next_tokens(const at::Tensor& logits, const Sampling& sampling, at::Generator& generator) {
   const Alone alone(logits.is_cpu());

@@ -4,6 +4,8 @@
 #include <ATen/core/Generator.h>
 #include <ATen/core/Tensor.h>
 
+#include "graft/error.h"
+
 namespace graft {
 
 struct Sampling {
@@ -16,5 +18,12 @@ struct Sampling {
 /// logits [B, vocab] → tokens [B] int64. Greedy, or temperature, then top-k, then top-p (nucleus: the fewest most
 /// likely tokens whose probabilities reach top_p), then a draw. Source: transformers' logits processors.
 at::Tensor next_tokens(const at::Tensor& logits, const Sampling& sampling, at::Generator& generator);
+
+/// The same on a device with streams, without waiting for it. `uniform` [B, 1] float64 in [0, 1) decides the draw; undefined if greedy.
+/// `bad` is set to [1] int64: how many rows' logits hold NaN or infinity, so that their tokens mean nothing; not if greedy.
+at::Tensor next_tokens_on_device(const at::Tensor& logits, const Sampling& sampling, const at::Tensor& uniform, at::Tensor& bad);
+
+/// What such rows are told.
+Error logits_are_no_numbers();
 
 }  // namespace graft

@@ -74,6 +74,7 @@ const KernelConfig& KernelConfig::defaults() {
       {"attention", "graft-kernels/attention:Attention"},
       {"varlen_attention", "graft-kernels/attention:VarlenAttention"},
       {"ForCausalLMLoss", "graft-kernels/loss:ForCausalLMLoss"},
+      {"DecoderLayer", {{"cuda", {{Mode::Inference, "graft-kernels/decoder:DecoderLayer"}}}}},
   });
   return config;
 }

@@ -29,7 +29,7 @@ struct ShapeForm {
 };
 
 /// T query tokens, S key tokens, Q query heads, K key heads, D head dimension; INNER is an MLP's width. Of B sequences the longest has T
-/// (paged: S keys), the others less and less.
+/// (paged: S keys), the others less and less. L tokens are in the cache, one is new.
 inline constexpr ShapeForm kShapeForms[] = {
     {"RMSNorm/1", "ROWSxHIDDEN"},
     {"AddRMSNorm/1", "ROWSxHIDDEN"},
@@ -46,6 +46,7 @@ inline constexpr ShapeForm kShapeForms[] = {
     {"varlen_attention/1", "BxTxQxKxD"},
     {"paged_attention/1", "BxTxSxQxKxD"},
     {"ForCausalLMLoss/1", "ROWSxHIDDENxVOCABULARY"},
+    {"DecoderLayer/1", "BxLxHIDDENxQxKxDxINNER"},
 };
 
 }  // namespace graft

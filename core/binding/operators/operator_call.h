@@ -22,6 +22,12 @@ struct OperatorCall {
   graft_dtype dtype;  // the contract's "T" in this call; bits 0 if no tensor says it
 
   const graft_contract& contract() const { return plan->contract(); }
+  /// Of its first tensor.
+  c10::Device device() const {
+    for (const at::Tensor& tensor : tensors)
+      if (tensor.defined()) return tensor.device();
+    return c10::kCPU;
+  }
 };
 
 /// Of the contract's operator, or that of its forward.

@@ -32,14 +32,14 @@ struct ForContract : c10::OperatorKernel {
 };
 
 template <bool saved>
-void forward_on_cpu(const ContractPlan& plan, const OperatorHandle& op, Stack& stack) {
+void forward_on_device(const ContractPlan& plan, const OperatorHandle& op, Stack& stack) {
   give(stack, op.schema().arguments().size(), run_forward(forward_call(plan, stack), saved));
 }
 template <bool saved>
 void forward_on_meta(const ContractPlan& plan, const OperatorHandle& op, Stack& stack) {
   give(stack, op.schema().arguments().size(), meta_forward(forward_call(plan, stack), saved));
 }
-void backward_on_cpu(const ContractPlan& plan, const OperatorHandle& op, Stack& stack) {
+void backward_on_device(const ContractPlan& plan, const OperatorHandle& op, Stack& stack) {
   give(stack, op.schema().arguments().size(), run_backward(backward_call(plan, stack)));
 }
 void backward_on_meta(const ContractPlan& plan, const OperatorHandle& op, Stack& stack) {
@@ -82,12 +82,14 @@ void define(torch::Library& library, const ContractPlan& plan) {
   const auto implement = [&](OperatorKind kind, DispatchKey key, torch::CppFunction function) {
     library.impl(name(kind).c_str(), torch::dispatch(key, std::move(function)));
   };
-  implement(OperatorKind::call, DispatchKey::CPU, boxed<ForContract<forward_on_cpu<false>>>(plan));
+  for (const DispatchKey device : {DispatchKey::CPU, DispatchKey::CUDA}) {
+    implement(OperatorKind::call, device, boxed<ForContract<forward_on_device<false>>>(plan));
+    implement(OperatorKind::forward, device, boxed<ForContract<forward_on_device<true>>>(plan));
+    implement(OperatorKind::backward, device, boxed<ForContract<backward_on_device>>(plan));
+  }
   implement(OperatorKind::call, DispatchKey::Meta, boxed<ForContract<forward_on_meta<false>>>(plan));
   implement(OperatorKind::call, DispatchKey::Autograd, boxed<WithAutograd>(plan));
-  implement(OperatorKind::forward, DispatchKey::CPU, boxed<ForContract<forward_on_cpu<true>>>(plan));
   implement(OperatorKind::forward, DispatchKey::Meta, boxed<ForContract<forward_on_meta<true>>>(plan));
-  implement(OperatorKind::backward, DispatchKey::CPU, boxed<ForContract<backward_on_cpu>>(plan));
   implement(OperatorKind::backward, DispatchKey::Meta, boxed<ForContract<backward_on_meta>>(plan));
   // Second derivatives end there, with torch's own error.
   implement(OperatorKind::forward, DispatchKey::Autograd, torch::autograd::autogradNotImplementedFallback());

@@ -8,8 +8,8 @@
 #include "graft/error.h"
 #include "graft/plugin_call.h"
 #include "graft/thread_pool.h"
+#include "kernel_call.h"
 #include "schema.h"
-#include "scratch.h"
 #include "served_kernels.h"
 
 namespace graft {
@@ -43,8 +43,8 @@ void set_inputs(CallValues& values, const OperatorCall& call) {
     const graft_argument& argument = call.contract().arguments[i];
     at::Tensor tensor = call.tensors[i];
     if (!tensor.defined()) continue;
-    if (!tensor.is_cpu())
-      refuse(call, std::string(argument.name) + " is on " + tensor.device().str() + ", others on cpu");
+    if (tensor.device() != call.device())
+      refuse(call, std::string(argument.name) + " is on " + tensor.device().str() + ", others on " + call.device().str());
     values.set(i, strides_fit(tensor, argument.flags) ? std::move(tensor) : tensor.contiguous());
   }
 }
@@ -107,7 +107,7 @@ bool set_grad_outputs(CallValues& values, const BackwardCall& call, const Contra
     if (!gradient.defined()) continue;
     std::array<int64_t, kMaxRank> shape;
     const int rank = call.plan->output_shape(i, binding, shape.data());
-    if (rank < 0 || gradient.sizes() != at::IntArrayRef(shape.data(), size_t(rank)) || !gradient.is_cpu() ||
+    if (rank < 0 || gradient.sizes() != at::IntArrayRef(shape.data(), size_t(rank)) || gradient.device() != call.device() ||
         !same_dtype(to_graft(gradient.scalar_type()), call.plan->output_dtype(i, binding))) {
       refuse(call,
              std::string("the gradient of ") + argument.name + " has another shape, dtype or device than it");
@@ -130,7 +130,7 @@ uint64_t set_grad_inputs(CallValues& values, std::vector<at::Tensor>& gradients,
     if ((call.needs_gradient >> input & 1) == 0 || argument.tag != GRAFT_TENSOR) continue;
     const graft_tensor& shape = *argument.as.tensor;
     gradient =
-        allocate({shape.shape, size_t(shape.ndim)}, to_torch(call.plan->output_dtype(i, binding)), c10::kCPU);
+        allocate({shape.shape, size_t(shape.ndim)}, to_torch(call.plan->output_dtype(i, binding)), call.device());
     values.set(input, gradient);
     needed |= uint64_t(1) << input;
   }
@@ -167,7 +167,7 @@ std::vector<at::Tensor> run_forward(const OperatorCall& call, bool saved) {
     if (rank < 0)
       refuse(call, std::string("its inputs do not say the shape of ") + contract.arguments[i].name);
     outputs.push_back(
-        allocate({shape.data(), size_t(rank)}, to_torch(call.plan->output_dtype(i, binding)), c10::kCPU));
+        allocate({shape.data(), size_t(rank)}, to_torch(call.plan->output_dtype(i, binding)), call.device()));
     values.set(i, outputs.back());
   }
 
@@ -177,9 +177,8 @@ std::vector<at::Tensor> run_forward(const OperatorCall& call, bool saved) {
         call, kind, "supports");
   }
   const size_t bytes = workspace(*instance, GRAFT_WORKSPACE_FORWARD, values, call);
-  Scratch scratch(bytes);
-  const CpuCall cpu = make_cpu_call(ThreadPool::shared(), scratch.data(), bytes);
-  check(call_plugin([&] { return entry.forward(instance->made, &cpu.call, values.data()); }), call, kind,
+  const KernelCall context(call.device(), bytes);
+  check(call_plugin([&] { return entry.forward(instance->made, context.get(), values.data()); }), call, kind,
         "forward");
   return outputs;
 }
@@ -216,10 +215,9 @@ std::vector<at::Tensor> run_backward(const BackwardCall& call) {
   for (uint32_t i = 0; i < contract.argument_count; ++i) {
     if (!is_for_backward(contract.arguments[i])) values.remove(i);
   }
-  Scratch scratch(bytes);
-  const CpuCall cpu = make_cpu_call(ThreadPool::shared(), scratch.data(), bytes);
+  const KernelCall context(call.device(), bytes);
   check(call_plugin([&] {
-          return entry.backward(instance->made, &cpu.call, values.data(), grad_outputs.data(), needed,
+          return entry.backward(instance->made, context.get(), values.data(), grad_outputs.data(), needed,
                                 grad_inputs.data());
         }),
         call, OperatorKind::backward, "backward");

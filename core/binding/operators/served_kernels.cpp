@@ -74,7 +74,9 @@ const std::string& key_of(const OperatorCall& call, at::ScalarType dtype) {
       .append(1, '\0')
       .append(call.contract().name)
       .append(1, '\0')
-      .append(1, char(dtype));
+      .append(1, char(dtype))
+      .append(call.device().str())
+      .append(1, '\0');
   for (const graft_value& value : call.attributes) {
     if (value.tag == GRAFT_STRING) {
       key.append(std::to_string(value.length)).append(1, ':').append(value.as.string, value.length);
@@ -94,7 +96,7 @@ std::vector<at::Tensor> weights_of(const OperatorCall& call) {
 }
 
 /// A repo's kernel is asked for by the trust policy; a path is the word of whoever wrote the graph.
-Kernel load(const std::string& kernel_ref) {
+Kernel load(const std::string& kernel_ref, c10::Device device) {
   const KernelRef ref = KernelRef::parse(kernel_ref);
   const char* trusting = std::getenv("GRAFT_LOCAL_OPERATORS");
   if (ref.is_local() && (trusting == nullptr || std::string_view(trusting) != "1")) {
@@ -103,13 +105,13 @@ Kernel load(const std::string& kernel_ref) {
         "it is a path, and an operator's comes from a graph that anyone may have written",
         "kernelize() with it first, or set GRAFT_LOCAL_OPERATORS=1 where you wrote all graphs yourself");
   }
-  return Runtime::shared().load(ref);
+  return Runtime::shared().load(ref, {.device = device.str()});
 }
 
 std::shared_ptr<KernelInstance> make(const std::shared_ptr<const Kernel>& kernel, const OperatorCall& call, at::ScalarType dtype) {
   check_operator(*kernel, "name one that does");
   auto made = std::make_shared<KernelInstance>(
-      kernel, LayerFacts{.plan = call.plan, .attributes = call.attributes, .weights = {}, .device = c10::kCPU, .dtype = dtype});
+      kernel, LayerFacts{.plan = call.plan, .attributes = call.attributes, .weights = {}, .device = call.device(), .dtype = dtype});
   check_served(*made);
   create(*made);
   return made;
@@ -147,7 +149,7 @@ void check_operator(const Kernel& kernel, const std::string& mend) {
 struct ServedKernels::State {
   std::shared_mutex mutex;
   std::unordered_map<std::string, std::shared_ptr<Served>> served;
-  std::map<std::string, std::shared_ptr<const Kernel>> admitted;
+  std::map<std::pair<std::string, int32_t>, std::shared_ptr<const Kernel>> admitted;  // by name and type of device
 };
 
 ServedKernels::ServedKernels() : state_(std::make_unique<State>()) {}
@@ -166,14 +168,14 @@ std::shared_ptr<const KernelInstance> ServedKernels::instance(const OperatorCall
     const std::shared_lock lock(state_->mutex);
     if (const auto found = state_->served.find(key); found != state_->served.end()) {
       served = found->second;
-    } else if (const auto known = state_->admitted.find(*call.kernel); known != state_->admitted.end()) {
+    } else if (const auto known = state_->admitted.find({*call.kernel, to_graft(call.device()).type}); known != state_->admitted.end()) {
       admitted = known->second;
     }
   }
   if (served == nullptr) {
     // Not under the lock: loading may take as long as a network does.
     auto made = std::make_shared<Served>();
-    made->kernel = admitted != nullptr ? admitted : std::make_shared<const Kernel>(load(*call.kernel));
+    made->kernel = admitted != nullptr ? admitted : std::make_shared<const Kernel>(load(*call.kernel, call.device()));
     std::shared_ptr<KernelInstance> instance = make(made->kernel, call, dtype);
     if (made->kernel->entry->prepare == nullptr) made->instance = std::move(instance);
     const std::unique_lock lock(state_->mutex);
@@ -195,10 +197,10 @@ std::shared_ptr<const KernelInstance> ServedKernels::instance(const OperatorCall
 void ServedKernels::admit(const std::shared_ptr<const Kernel>& kernel) {
   const std::string name = operator_kernel(*kernel);
   const std::unique_lock lock(state_->mutex);
-  state_->admitted.insert_or_assign(name, kernel);
+  state_->admitted.insert_or_assign({name, kernel->entry->device_type}, kernel);
   // What another library under this name has made.
   std::erase_if(state_->served, [&](const auto& served) {
-    return served.first.starts_with(name + '\0') && served.second->kernel->entry != kernel->entry;
+    return served.first.starts_with(name + '\0') && served.second->kernel->entry->device_type == kernel->entry->device_type && served.second->kernel->entry != kernel->entry;
   });
 }
 

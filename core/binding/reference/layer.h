@@ -67,5 +67,6 @@ std::vector<LayerKind> linear_layers();
 std::vector<LayerKind> attention_layers();
 std::vector<LayerKind> loss_layers();
 std::vector<LayerKind> fused_layers();
+std::vector<LayerKind> decoder_layers();
 
 }  // namespace graft::reference

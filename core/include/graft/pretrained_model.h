@@ -24,6 +24,7 @@ class KVCache;
 class Linear;
 class PagedKVCache;
 class Weights;
+struct GeneratePlan;
 
 struct ForwardOptions {
   at::Tensor labels = {};          // [B, T] int64, -100: ignored; not shifted (forward does that)
@@ -101,6 +102,13 @@ class PreTrainedModel : public torch::nn::Module {
   /// generate(), as the prompt and what each step adds to it.
   std::vector<at::Tensor> generate_pieces(const at::Tensor& prompt, const GenerateOptions& options);
 
+  /// What decodes on a device without waiting for the host, one for each batch size, kept for later calls.
+  struct DeviceDecodes;
+  /// Why generate() cannot use one for these; empty if it can.
+  std::string why_no_device_decode(const GeneratePlan& plan, const at::Tensor& attention_mask) const;
+  /// None: a layer has no kernel for it.
+  std::optional<std::vector<at::Tensor>> generate_on_device(const at::Tensor& prompt, const GenerateOptions& options, const GeneratePlan& plan);
+
   ModelConfig config_;
   GenerationConfig generation_config_;
   std::shared_ptr<Decoder> model_;
@@ -127,6 +135,7 @@ class PreTrainedModel : public torch::nn::Module {
   KernelConfig default_config() const;
   KernelizeOptions kernelize_options(const Asked& asked) const;
   Asked asked_;
+  std::unique_ptr<DeviceDecodes> device_decodes_;
 };
 
 }  // namespace graft

@@ -4,6 +4,7 @@
 
 #include "contracts/add_rms_norm.h"
 #include "contracts/attention.h"
+#include "contracts/decoder_layer.h"
 #include "contracts/for_causal_lm_loss.h"
 #include "contracts/geglu_mlp.h"
 #include "contracts/gelu.h"
@@ -34,6 +35,7 @@ static const graft_contract* const graft_standard_contracts[] = {
     &graft_contract_paged_attention_1,
     &graft_contract_for_causal_lm_loss_1,
     &graft_contract_rms_norm_mlp_1,
+    &graft_contract_decoder_layer_1,
 };
 
 enum { graft_standard_contract_count = sizeof(graft_standard_contracts) / sizeof(graft_standard_contracts[0]) };

@@ -1,0 +1,118 @@
+#include "device_decode.h"
+
+#include <ATen/ops/arange.h>
+#include <ATen/ops/cat.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/zeros.h>
+#include <c10/core/impl/DeviceGuardImplInterface.h>
+
+#include "graft/error.h"
+#include "kernel_call.h"
+
+namespace graft {
+namespace {
+
+c10::Stream stream_of(c10::Device device) { return c10::impl::getDeviceGuardImpl(device.type())->getStream(device); }
+
+bool same(const Sampling& a, const Sampling& b) {
+  return a.do_sample == b.do_sample && a.temperature == b.temperature && a.top_k == b.top_k && a.top_p == b.top_p;
+}
+
+}  // namespace
+
+DeviceDecode::DeviceDecode(const Decoder& decoder, const Linear& lm_head, const ModelConfig& config, int64_t batch, int64_t capacity)
+    : decoder_(decoder),
+      lm_head_(lm_head),
+      device_(decoder.embedding().device()),
+      cache_(config, batch, capacity, decoder.embedding().options().requires_grad(false)) {
+  const at::TensorOptions whole = at::TensorOptions(device_).dtype(at::kLong);
+  std::tie(state_.cos, state_.sin) = decoder.rotary(at::arange(capacity, whole), capacity);
+  state_.cache = &cache_;
+  state_.length = at::zeros({batch}, whole.dtype(at::kInt));
+  ids_ = at::zeros({batch, 1}, whole);
+  results_ = at::zeros({batch + 1}, whole);
+  draws_ = at::zeros({capacity, batch, 1}, whole.dtype(at::kDouble));
+  drawn_ = at::zeros({1}, whole);
+  for (Sent& sent : sent_) {
+    sent.tokens = at::empty({batch + 1}, at::TensorOptions(at::kLong).pinned_memory(true));
+    sent.event.emplace(device_.type());
+  }
+}
+
+bool DeviceDecode::fits(int64_t batch, int64_t capacity, const Sampling& sampling) const {
+  return ids_.size(0) == batch && cache_.capacity() >= capacity && same(sampling, sampling_);
+}
+
+void DeviceDecode::begin(const at::Tensor& logits, const Sampling& sampling, const at::Tensor& draws) {
+  sampling_ = sampling;
+  sent_count_ = taken_count_ = 0;
+  state_.length.fill_(cache_.length());
+  drawn_.zero_();
+  if (draws.defined()) draws_.narrow(0, 0, draws.size(0)).copy_(draws.unsqueeze(-1));
+  choose(logits);
+  send();
+}
+
+bool DeviceDecode::step() {
+  const c10::DeviceGuard on_its_device(device_);
+  if (graph_ == nullptr && ran_ && why_no_graph_.empty()) {
+    if (cuda_services() == nullptr) {
+      why_no_graph_ = "libgraft_cuda.so is not beside libgraft.so";
+    } else {
+      try {
+        graph_ = cuda_services()->capture(device_, [&] {
+          const Capturing capturing;
+          if (!run()) throw Error(ErrorCode::unsupported, "decode", "a kernel is not GRAPH_SAFE");
+        });
+      } catch (const Error& error) {
+        why_no_graph_ = error.why();
+      } catch (const c10::Error& error) {
+        why_no_graph_ = "it could not be captured: " + error.msg();
+      }
+    }
+  }
+  if (graph_ != nullptr) {
+    graph_->replay();
+  } else if (!run()) {
+    return false;
+  }
+  ran_ = true;
+  send();
+  return true;
+}
+
+bool DeviceDecode::run() {
+  const at::Tensor hidden = decoder_.step(ids_, state_);
+  if (!hidden.defined()) return false;
+  choose(lm_head_.forward(hidden).select(1, -1));
+  state_.length.add_(1);
+  return true;
+}
+
+void DeviceDecode::choose(const at::Tensor& logits) {
+  at::Tensor bad;
+  const at::Tensor uniform = sampling_.do_sample ? draws_.index_select(0, drawn_).squeeze(0) : at::Tensor();
+  const at::Tensor tokens = next_tokens_on_device(logits, sampling_, uniform, bad);
+  ids_.copy_(tokens.unsqueeze(1));
+  results_.narrow(0, 0, tokens.size(0)).copy_(tokens);
+  if (!sampling_.do_sample) return;
+  results_.narrow(0, tokens.size(0), 1).copy_(bad);
+  drawn_.add_(1);
+}
+
+void DeviceDecode::send() {
+  Sent& sent = sent_[sent_count_++ % sent_.size()];
+  sent.tokens.copy_(results_, /*non_blocking=*/true);
+  sent.event->record(stream_of(device_));
+}
+
+std::span<const int64_t> DeviceDecode::take() {
+  Sent& sent = sent_[taken_count_++ % sent_.size()];
+  sent.event->synchronize();
+  const auto* tokens = sent.tokens.const_data_ptr<int64_t>();
+  const auto rows = size_t(ids_.size(0));
+  if (sampling_.do_sample && tokens[rows] != 0) throw logits_are_no_numbers();
+  return {tokens, rows};
+}
+
+}  // namespace graft

@@ -1,0 +1,181 @@
+// DecoderLayer: a layer of Llama or Qwen3 in decode, one new token for each of a few rows, as five kernels that overlap (chain.cuh):
+// norm and q, k, v; attention; o and the residual connection; norm, gate and up; down and the residual connection.
+#include <graft/contracts/decoder_layer.h>
+
+#include <algorithm>
+#include <graft/plugin.hpp>
+
+#include "attend.cuh"
+#include "project.cuh"
+
+namespace graft {
+namespace {
+
+using namespace plugin;
+using namespace gpu;
+
+enum Position {
+  kX, kInputNorm, kQ, kK, kV, kO, kQNorm, kKNorm, kPostNorm, kGate, kUp, kDown, kCos, kSin, kLength, kKeyCache, kValueCache, kOut
+};
+
+constexpr size_t kMostNormed = 96 << 10;  // bytes of shared memory that every device of capability 8.0 has for a block
+
+struct Sizes {
+  int rows, hidden, inner, heads, key_heads, dim, capacity;
+
+  Sizes(const Tensor& x, const Tensor& q, const Tensor& gate, const Tensor& keys)
+      : rows(int(x.size(0))),
+        hidden(int(x.size(2))),
+        inner(int(gate.size(0))),
+        heads(int(q.size(0) / keys.size(3))),
+        key_heads(int(keys.size(1))),
+        dim(int(keys.size(3))),
+        capacity(int(keys.size(2))) {}
+  explicit Sizes(const Arguments& a) : Sizes(a.tensor(kX), a.tensor(kQ), a.tensor(kGate), a.tensor(kKeyCache)) {}
+
+  int qkv() const { return (heads + 2 * key_heads) * dim; }
+};
+
+// What the five kernels hand to one another.
+struct Scratch {
+  size_t qkv, attended, sum, inner, end;  // where each begins, in bytes
+
+  Scratch(const Sizes& s, size_t item) {
+    size_t used = 0;
+    const auto place = [&](size_t width) {
+      const size_t begin = used;
+      used += (size_t(s.rows) * width * item + 255) / 256 * 256;
+      return begin;
+    };
+    qkv = place(size_t(s.qkv()));
+    attended = place(size_t(s.heads) * size_t(s.dim));
+    sum = place(size_t(s.hidden));
+    inner = place(size_t(s.inner));
+    end = used;
+  }
+};
+
+int attribute_of_device(cudaDeviceAttr attribute) {
+  int device = 0, value = 0;
+  if (cudaGetDevice(&device) != cudaSuccess || cudaDeviceGetAttribute(&value, attribute, device) != cudaSuccess)
+    throw std::runtime_error("the device does not answer");
+  return value;
+}
+
+// More than 48 KiB of shared memory has to be asked for, once for each kernel and device.
+template <class... Parameters>
+void allow_shared_memory(void (*kernel)(Parameters...)) {
+  if (cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, int(kMostNormed)) != cudaSuccess)
+    throw std::runtime_error("a block's shared memory is smaller than it should be");
+}
+
+struct DecoderLayer {
+  float eps, scale;
+  int window;
+  bool chained;
+  int processors;
+
+  explicit DecoderLayer(const Attributes& attributes)
+      : eps(float(attributes.number("eps"))),
+        scale(float(attributes.number("scale"))),
+        window(int(attributes.integer("sliding_window"))),
+        chained(attribute_of_device(cudaDevAttrComputeCapabilityMajor) >= 9),
+        processors(attribute_of_device(cudaDevAttrMultiProcessorCount)) {
+    allow_shared_memory(project<bf16, After::store, 16, 8, 4>);
+    allow_shared_memory(project<bf16, After::silu_and_mul, 8, 8, 4>);
+    allow_shared_memory(project<half, After::store, 16, 8, 4>);
+    allow_shared_memory(project<half, After::silu_and_mul, 8, 8, 4>);
+    allow_shared_memory(project_float<After::store>);
+    allow_shared_memory(project_float<After::silu_and_mul>);
+  }
+
+  static bool supports(const Attributes&, const Arguments& a) {
+    if (a.tensor(kX).size(1) != 1) return false;  // a prompt's tokens are another work
+    const Tensor keys = a.tensor(kKeyCache), values = a.tensor(kValueCache);
+    const Sizes s(a);
+    const size_t item = a.tensor(kX).dtype().bits / 8;
+    const auto aligned = [&](const Tensor& t) { return t.stride(0) % 8 == 0 && t.stride(1) % 8 == 0 && t.stride(2) % 8 == 0; };
+    return s.rows >= 1 && s.rows <= kMostRows && (s.dim == 64 || s.dim == 128) && s.heads % s.key_heads == 0 && s.heads / s.key_heads <= 8 &&
+           s.hidden % 8 == 0 && s.inner % 8 == 0 && s.hidden > 0 && s.inner > 0 && s.capacity > 0 && aligned(keys) && aligned(values) &&
+           size_t(s.rows) * size_t(normed_stride(s.hidden)) * item <= kMostNormed;
+  }
+
+  // Vectors of 16 bytes are read from all of them.
+  void prepare(const Arguments& weights) {
+    for (int i = kInputNorm; i <= kDown; ++i)
+      if (weights.has(i) && reinterpret_cast<uintptr_t>(weights.tensor(i).data<char>()) % 16 != 0)
+        throw Unsupported("a weight is not aligned to 16 bytes");
+  }
+
+  size_t workspace_size(const Arguments& a, uint32_t) const { return Scratch(Sizes(a), a.tensor(kX).dtype().bits / 8).end; }
+
+  void forward(const Call& call, Tensor x, Tensor input_norm, Tensor q, Tensor k, Tensor v, Tensor o, std::optional<Tensor> q_norm,
+               std::optional<Tensor> k_norm, Tensor post_norm, Tensor gate, Tensor up, Tensor down, Tensor cos, Tensor sin, Tensor length,
+               Tensor keys, Tensor values, Tensor out) const {
+    const Sizes s(x, q, gate, keys);
+    with_dtype(x.dtype(), [&]<class T>(T) {
+      const Scratch at(s, sizeof(T));
+      char* scratch = call.workspace<char>();
+      T *qkv = reinterpret_cast<T*>(scratch + at.qkv), *attended = reinterpret_cast<T*>(scratch + at.attended),
+        *sum = reinterpret_cast<T*>(scratch + at.sum), *inner = reinterpret_cast<T*>(scratch + at.inner);
+      const int queries = s.heads * s.dim, one = s.key_heads * s.dim;
+      const auto data = [](const Tensor& t) { return t.data<const T>(); };
+
+      run<T, After::store, 16, 8, 4>(call, {.x = data(x), .gain = data(input_norm), .eps = eps,
+                                            .weights = {data(q), data(k), data(v)}, .ends = {queries, queries + one, queries + 2 * one},
+                                            .residual = nullptr, .out = qkv, .rows = s.rows, .inputs = s.hidden, .outputs = s.qkv()});
+      run_attention<T>(call, s, {.qkv = qkv, .q_gain = q_norm ? data(*q_norm) : nullptr, .k_gain = k_norm ? data(*k_norm) : nullptr,
+                                 .cos = data(cos), .sin = data(sin), .length = length.data<const int>(),
+                                 .keys = keys.data<T>(), .values = values.data<T>(),
+                                 .key_strides = {keys.stride(0), keys.stride(1), keys.stride(2)},
+                                 .value_strides = {values.stride(0), values.stride(1), values.stride(2)},
+                                 .out = attended, .eps = eps, .scale = scale,
+                                 .heads = s.heads, .key_heads = s.key_heads, .capacity = s.capacity, .window = window});
+      run<T, After::add_residual, 8, 8, 8>(call, {.x = attended, .gain = nullptr, .eps = eps,
+                                                  .weights = {data(o)}, .ends = {s.hidden, s.hidden, s.hidden},
+                                                  .residual = data(x), .out = sum, .rows = s.rows, .inputs = queries, .outputs = s.hidden});
+      run<T, After::silu_and_mul, 8, 8, 4>(call, {.x = sum, .gain = data(post_norm), .eps = eps,
+                                                  .weights = {data(gate), data(up)}, .ends = {s.inner, 2 * s.inner, 2 * s.inner},
+                                                  .residual = nullptr, .out = inner, .rows = s.rows, .inputs = s.hidden, .outputs = s.inner});
+      run<T, After::add_residual, 8, 16, 6>(call, {.x = inner, .gain = nullptr, .eps = eps,
+                                                   .weights = {data(down)}, .ends = {s.hidden, s.hidden, s.hidden},
+                                                   .residual = sum, .out = out.data<T>(), .rows = s.rows, .inputs = s.inner, .outputs = s.hidden});
+    });
+  }
+
+ private:
+  template <class T, After kAfter, int kHeight, int kWarps, int kHeld>
+  void run(const Call& call, const Projection<T>& p) const {
+    const size_t memory = p.gain != nullptr ? size_t(p.rows) * size_t(normed_stride(p.inputs)) * sizeof(T) : 0;
+    const auto blocks = [&](int height) { return dim3(unsigned((p.outputs + height - 1) / height)); };
+    if constexpr (std::is_same_v<T, float>) {
+      launch(project_float<kAfter>, {blocks(8), 256, memory}, gpu_stream(call), chained, p);
+    } else {
+      launch(project<T, kAfter, kHeight, kWarps, kHeld>, {blocks(kHeight), kWarps * 32, memory}, gpu_stream(call), chained, p);
+    }
+  }
+
+  template <class T>
+  void run_attention(const Call& call, const Sizes& s, const Attending<T>& p) const {
+    unsigned splits = 1;  // without clusters; else as many as give every processor a block, in powers of two
+    while (chained && splits < 8 && int(splits * 2) * s.key_heads * s.rows <= processors) splits *= 2;
+    const Launch how = {dim3(splits, unsigned(s.key_heads), unsigned(s.rows)), kAttendWarps * 32, 0, splits};
+    const auto by_group = [&]<int kDim>(std::integral_constant<int, kDim>) {
+      const int group = s.heads / s.key_heads;
+      if (group <= 1) return launch(attend<T, kDim, 1>, how, gpu_stream(call), chained, p);
+      if (group <= 2) return launch(attend<T, kDim, 2>, how, gpu_stream(call), chained, p);
+      if (group <= 4) return launch(attend<T, kDim, 4>, how, gpu_stream(call), chained, p);
+      launch(attend<T, kDim, 8>, how, gpu_stream(call), chained, p);
+    };
+    s.dim == 64 ? by_group(std::integral_constant<int, 64>()) : by_group(std::integral_constant<int, 128>());
+  }
+};
+
+}  // namespace
+}  // namespace graft
+
+GRAFT_PLUGIN(graft::plugin::entry<graft::DecoderLayer>("DecoderLayer", "DecoderLayer/1")
+                 .device(GRAFT_DEVICE_CUDA)
+                 .capability(80, 999)
+                 .dtypes({graft::plugin::bfloat16, graft::plugin::float16, graft::plugin::float32})
+                 .flags(GRAFT_ENTRY_GRAPH_SAFE | GRAFT_ENTRY_DETERMINISTIC))

@@ -1,0 +1,215 @@
+// generate() on a GPU: one kernel for a layer, a graph for a step, and the tokens of the layers' own forwards.
+#include <ATen/ops/allclose.h>
+#include <ATen/ops/arange.h>
+#include <ATen/ops/ones.h>
+#include <ATen/ops/randn.h>
+#include <ATen/ops/tensor.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "gpu.h"
+#include "graft/auto_model.h"
+#include "graft/safetensors.h"
+
+namespace graft {
+namespace {
+
+namespace fs = std::filesystem;
+using testing::kGpu;
+
+/// A model's folder with random weights.
+class Model {
+ public:
+  explicit Model(const std::string& type, nlohmann::json more = {}) : folder_(fs::temp_directory_path() / ("graft-gpu-" + std::to_string(getpid()) + "-" + type)) {
+    const bool qwen = type == "qwen3";
+    nlohmann::json config = {{"architectures", {qwen ? "Qwen3ForCausalLM" : "LlamaForCausalLM"}}, {"model_type", type}, {"vocab_size", 1003},
+                             {"hidden_size", qwen ? 256 : 192}, {"intermediate_size", qwen ? 520 : 384}, {"num_hidden_layers", 3},
+                             {"num_attention_heads", qwen ? 4 : 3}, {"num_key_value_heads", qwen ? 2 : 1}, {"head_dim", qwen ? 128 : 64},
+                             {"hidden_act", "silu"}, {"rms_norm_eps", 1e-6}, {"max_position_embeddings", 2048}, {"rope_theta", 10000.0},
+                             {"tie_word_embeddings", true}, {"attention_bias", false}, {"mlp_bias", false}, {"torch_dtype", "float32"},
+                             {"eos_token_id", 2}, {"bos_token_id", 1}};
+    if (more.is_object()) config.update(more);
+    fs::create_directories(folder_);
+    std::ofstream(folder_ / "config.json") << config;
+    std::ofstream(folder_ / "generation_config.json") << nlohmann::json::object();
+    write_weights(config, qwen);
+  }
+  ~Model() { fs::remove_all(folder_); }
+
+  std::shared_ptr<PreTrainedModel> open(bool kernels, const std::string& dtype = "float32", const std::string& device = "cuda") const {
+    return AutoModelForCausalLM::from_pretrained(folder_.string(), {.use_kernels = kernels, .device_map = device, .dtype = dtype});
+  }
+
+ private:
+  void write_weights(const nlohmann::json& config, bool qwen) {
+    std::vector<at::Tensor> kept;
+    std::vector<std::pair<std::string, TensorView>> tensors;
+    at::manual_seed(7);
+    const auto add = [&](const std::string& name, std::vector<int64_t> shape, double deviation, double mean = 0) {
+      kept.push_back((at::randn(shape) * deviation + mean).contiguous());
+      const at::Tensor& tensor = kept.back();
+      tensors.emplace_back(name, TensorView{SafetensorsDType::F32, shape, static_cast<const std::byte*>(tensor.const_data_ptr()), tensor.nbytes()});
+    };
+    const int64_t hidden = config["hidden_size"], inner = config["intermediate_size"], dim = config["head_dim"];
+    const int64_t queries = int64_t(config["num_attention_heads"]) * dim, keys = int64_t(config["num_key_value_heads"]) * dim;
+    add("model.embed_tokens.weight", {config["vocab_size"], hidden}, 1);
+    for (int64_t layer = 0; layer < int64_t(config["num_hidden_layers"]); ++layer) {
+      const std::string prefix = "model.layers." + std::to_string(layer) + ".";
+      add(prefix + "input_layernorm.weight", {hidden}, 0.1, 1);
+      add(prefix + "post_attention_layernorm.weight", {hidden}, 0.1, 1);
+      add(prefix + "self_attn.q_proj.weight", {queries, hidden}, 0.08);
+      add(prefix + "self_attn.k_proj.weight", {keys, hidden}, 0.08);
+      add(prefix + "self_attn.v_proj.weight", {keys, hidden}, 0.08);
+      add(prefix + "self_attn.o_proj.weight", {hidden, queries}, 0.08);
+      if (qwen) add(prefix + "self_attn.q_norm.weight", {dim}, 0.1, 1), add(prefix + "self_attn.k_norm.weight", {dim}, 0.1, 1);
+      add(prefix + "mlp.gate_proj.weight", {inner, hidden}, 0.08);
+      add(prefix + "mlp.up_proj.weight", {inner, hidden}, 0.08);
+      add(prefix + "mlp.down_proj.weight", {hidden, inner}, 0.08);
+    }
+    add("model.norm.weight", {hidden}, 0.1, 1);
+    save_safetensors(folder_ / "model.safetensors", tensors);
+  }
+
+  fs::path folder_;
+};
+
+at::Tensor prompt(int64_t batch, int64_t tokens) { return (at::arange(batch * tokens, at::kLong) * 37 + 11).remainder(1000).view({batch, tokens}) + 3; }
+
+const GenerateOptions kLong = {.max_new_tokens = 40, .eos_token_id = std::vector<int64_t>{}};
+
+class CudaDecode : public ::testing::TestWithParam<std::string> {
+ protected:
+  void SetUp() override {
+    if (const std::string why = testing::why_no_gpu(); !why.empty()) GTEST_SKIP() << why;
+  }
+};
+
+void expect_graph(PreTrainedModel& model) {
+  const BindReport report = model.kernel_report();
+  for (const std::string& warning : report.warnings) ADD_FAILURE() << warning;
+  for (const LayerReport& layer : report.layers)
+    if (layer.layer == "DecoderLayer") { EXPECT_EQ(layer.state, LayerState::bound) << layer.reason; }
+}
+
+TEST_P(CudaDecode, GivesTheTokensOfTheLayersOwnForwards) {
+  const Model model(GetParam());
+  const auto own = model.open(false), kernels = model.open(true);
+  for (const int64_t batch : {1, 2, 3, 8}) {
+    const at::Tensor ids = prompt(batch, 19);
+    EXPECT_TRUE(kernels->generate(ids, kLong).equal(own->generate(ids, kLong))) << "batch " << batch;
+    expect_graph(*kernels);
+  }
+}
+
+TEST_P(CudaDecode, ReplaysItsGraphForLaterPrompts) {
+  const Model model(GetParam());
+  const auto own = model.open(false), kernels = model.open(true);
+  for (const int64_t tokens : {19, 5, 150, 300, 30}) {
+    const at::Tensor ids = prompt(1, tokens);
+    EXPECT_TRUE(kernels->generate(ids, kLong).equal(own->generate(ids, kLong))) << tokens << " tokens";
+  }
+  expect_graph(*kernels);
+}
+
+TEST_P(CudaDecode, ChoosesLikelyTokensIn16Bits) {
+  const Model model(GetParam());
+  const auto own = model.open(false);
+  for (const std::string dtype : {"bfloat16", "float16"}) {
+    const auto kernels = model.open(true, dtype);
+    for (const int64_t batch : {1, 8}) {
+      const at::Tensor ids = kernels->generate(prompt(batch, 19), kLong);
+      const at::NoGradGuard no_grad;
+      const at::Tensor logits = own->forward(ids).logits.narrow(1, 18, 40), chosen = ids.narrow(1, 19, 40);
+      const at::Tensor below = logits.amax(-1) - logits.gather(-1, chosen.unsqueeze(-1)).squeeze(-1);
+      EXPECT_LE(below.max().item<double>(), 0.05 * logits.abs().max().item<double>()) << dtype << " batch " << batch;
+      expect_graph(*kernels);
+    }
+  }
+}
+
+TEST_P(CudaDecode, DrawsWhatTheCpuDraws) {
+  const Model model(GetParam());
+  const auto kernels = model.open(true), cpu = model.open(false, "float32", "cpu");
+  for (GenerateOptions options : {GenerateOptions{.temperature = 0.8}, {.top_k = 20}, {.top_p = 0.9}, {.temperature = 1.2, .top_k = 50, .top_p = 0.8}}) {
+    options.max_new_tokens = 12, options.do_sample = true, options.seed = 5, options.eos_token_id = std::vector<int64_t>{};
+    const at::Tensor ids = prompt(2, 9);
+    EXPECT_TRUE(kernels->generate(ids, options).cpu().equal(cpu->generate(ids, options)));
+    expect_graph(*kernels);
+  }
+}
+
+TEST_P(CudaDecode, EndsRowsAndTellsTheStreamer) {
+  const Model model(GetParam());
+  const auto own = model.open(false), kernels = model.open(true);
+  const at::Tensor ids = prompt(2, 9), free = own->generate(ids, kLong);
+  GenerateOptions options = {.max_new_tokens = 40, .eos_token_id = std::vector<int64_t>{free[0][14].item<int64_t>()}, .pad_token_id = 0};
+  std::vector<int64_t> streamed[2];
+  at::Tensor answers[2];
+  for (int i = 0; i < 2; ++i) {
+    options.streamer = [&](std::span<const int64_t> tokens) { return streamed[i].insert(streamed[i].end(), tokens.begin(), tokens.end()), streamed[i].size() < 60; };
+    answers[i] = (i == 0 ? own : kernels)->generate(ids, options);
+  }
+  EXPECT_TRUE(answers[1].equal(answers[0]));
+  EXPECT_EQ(streamed[1], streamed[0]);
+}
+
+TEST_P(CudaDecode, SaysWhyItRunsWithoutAGraph) {
+  const Model model(GetParam());
+  const auto own = model.open(false), kernels = model.open(true);
+  const auto warnings = [&] {
+    std::string all;
+    for (const std::string& warning : kernels->kernel_report().warnings) all += warning + "\n";
+    return all;
+  };
+  EXPECT_TRUE(kernels->generate(prompt(9, 7), kLong).equal(own->generate(prompt(9, 7), kLong)));
+  EXPECT_NE(warnings().find("does not serve it"), std::string::npos) << warnings();
+  at::Tensor mask = at::ones({2, 7}, at::kLong);
+  mask[1][0] = 0;
+  GenerateOptions padded = kLong;
+  padded.attention_mask = mask;
+  EXPECT_TRUE(kernels->generate(prompt(2, 7), padded).equal(own->generate(prompt(2, 7), padded)));
+  EXPECT_NE(warnings().find("padded"), std::string::npos) << warnings();
+  kernels->generate(prompt(1, 7), kLong);
+  EXPECT_EQ(warnings(), "");
+}
+
+TEST_P(CudaDecode, ForgetsGraphsOfKernelsThatWereUnbound) {
+  const Model model(GetParam());
+  const auto own = model.open(false), kernels = model.open(true);
+  const at::Tensor ids = prompt(1, 9), expected = own->generate(ids, kLong);
+  EXPECT_TRUE(kernels->generate(ids, kLong).equal(expected));
+  kernels->unkernelize();
+  EXPECT_TRUE(kernels->generate(ids, kLong).equal(expected));
+  kernels->kernelize();
+  {
+    const at::NoGradGuard no_grad;  // weights in place: the graph reads them
+    for (PreTrainedModel* each : {own.get(), kernels.get()})
+      for (at::Tensor& parameter : each->parameters()) parameter.mul_(0.9);
+  }
+  EXPECT_TRUE(kernels->generate(ids, kLong).equal(own->generate(ids, kLong)));
+}
+
+INSTANTIATE_TEST_SUITE_P(Models, CudaDecode, ::testing::Values("llama", "qwen3"), [](const auto& info) { return info.param; });
+
+using CudaWindow = testing::Gpu;
+
+TEST_F(CudaWindow, HidesKeysBeforeIt) {
+  const Model model("qwen3", {{"use_sliding_window", true}, {"sliding_window", 16}, {"max_window_layers", 1}});
+  const auto own = model.open(false), kernels = model.open(true);
+  EXPECT_TRUE(kernels->generate(prompt(2, 25), kLong).equal(own->generate(prompt(2, 25), kLong)));
+  expect_graph(*kernels);
+}
+
+using CudaAfterCpu = testing::Gpu;
+
+TEST_F(CudaAfterCpu, AModelOnTheCpuAndOneOnTheGpuAnswerAlike) {
+  const Model model("llama");
+  const auto cpu = model.open(true, "float32", "cpu"), gpu = model.open(true);
+  EXPECT_TRUE(gpu->generate(prompt(1, 9), kLong).cpu().equal(cpu->generate(prompt(1, 9), kLong)));
+}
+
+}  // namespace
+}  // namespace graft
