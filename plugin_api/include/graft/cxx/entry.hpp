@@ -142,6 +142,13 @@ const K& kernel_of(const graft_instance* instance) {
   return *reinterpret_cast<const K*>(instance);
 }
 
+// A function of its own: a lambda is constexpr by itself, and nvcc with --expt-relaxed-constexpr would then look for
+// K::forward on the device.
+template <class K>
+void call_forward(const graft_instance* instance, const graft_call* call, const graft_value* values) {
+  call_forward(kernel_of<K>(instance), &K::forward, call, values);
+}
+
 }  // namespace detail
 
 template <class K>
@@ -154,7 +161,7 @@ Entry entry(std::string name, std::string contract) {
   };
   c.destroy = [](graft_instance* instance) { delete reinterpret_cast<K*>(instance); };
   c.forward = [](const graft_instance* instance, const graft_call* call, const graft_value* arguments) {
-    return guarded([&] { detail::call_forward(detail::kernel_of<K>(instance), &K::forward, call, arguments); });
+    return guarded([&] { detail::call_forward<K>(instance, call, arguments); });
   };
   if constexpr (detail::HasPrepare<K>::value) {
     c.prepare = [](graft_instance* instance, const graft_value* arguments) {
