@@ -50,3 +50,6 @@ function(graft_add_cuda_kernels name)
     CUDA_STANDARD 20 CUDA_STANDARD_REQUIRED ON CUDA_EXTENSIONS OFF CUDA_ARCHITECTURES "${GRAFT_CUDA_ARCHITECTURES}")
   graft_add_variants(${name} ${target})
 endfunction()
+
+graft_add_cuda_kernels(decoder decoder.cu)
+graft_add_cuda_kernels(loss loss.cu)
