@@ -40,6 +40,7 @@ class CublasLt {
 
   void check(cublasStatus_t status, const char* what) const {
     if (status == CUBLAS_STATUS_SUCCESS) return;
+    check_launch();  // a lost device says more of itself
     throw std::runtime_error(std::string("cuBLASLt: ") + what + ": " + status_string(status));
   }
 
@@ -48,9 +49,10 @@ class CublasLt {
     void* library = dlopen(kCublasLtSoname, RTLD_NOW | RTLD_LOCAL);
     if (library == nullptr) {
       const char* why = dlerror();
-      throw plugin::Unsupported(std::string(kCublasLtSoname) + " cannot be opened (" + (why != nullptr ? why : "no reason given") +
-                                "): install cuBLAS for CUDA 13 (PyPI: nvidia-cublas) and name its folder in LD_LIBRARY_PATH, or use a "
-                                "host that has loaded LibTorch for CUDA 13");
+      throw plugin::Unsupported(
+          std::string(kCublasLtSoname) + " cannot be opened (" + (why != nullptr ? why : "no reason given") +
+          "): install cuBLAS for CUDA 13 (PyPI: nvidia-cublas) and name its folder in LD_LIBRARY_PATH, or use a "
+          "host that has loaded LibTorch for CUDA 13");
     }
     find(library, create, "cublasLtCreate");
     find(library, status_string, "cublasLtGetStatusString");
@@ -91,7 +93,8 @@ inline cublasLtHandle_t cublaslt_handle(int device) {
   constexpr int kMaxDevices = 64;
   static std::mutex* mutex = new std::mutex;
   static auto* handles = new std::array<cublasLtHandle_t, kMaxDevices>{};
-  if (device < 0 || device >= kMaxDevices) throw plugin::Unsupported("device " + std::to_string(device) + " is none of the first 64");
+  if (device < 0 || device >= kMaxDevices)
+    throw plugin::Unsupported("device " + std::to_string(device) + " is none of the first 64");
   const std::lock_guard lock(*mutex);
   cublasLtHandle_t& handle = (*handles)[size_t(device)];
   if (handle == nullptr) CublasLt::get().check(CublasLt::get().create(&handle), "creating a handle");

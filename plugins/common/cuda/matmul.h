@@ -20,8 +20,8 @@ struct Matrix {
   Matrix(T* data, int64_t rows, int64_t columns, int64_t stride) : data(data), rows(rows), columns(columns), stride(stride) {}
   Matrix(T* data, int64_t rows, int64_t columns) : Matrix(data, rows, columns, columns) {}
   template <class U>
-    requires(std::is_same_v<const U, T>)
-  Matrix(const Matrix<U>& other) : Matrix(other.data, other.rows, other.columns, other.stride) {}
+  requires(std::is_same_v<const U, T>) Matrix(const Matrix<U>& other)
+      : Matrix(other.data, other.rows, other.columns, other.stride) {}
 
   Matrix rows_from(int64_t row, int64_t count) const { return {data + row * stride, count, columns, stride}; }
 };
@@ -49,14 +49,19 @@ struct Products {
   int device;  // current
   void* workspace;
 
-  Products(const plugin::Call& call, void* workspace) : stream(gpu_stream(call)), device(call.device().id), workspace(workspace) {}
+  Products(const plugin::Call& call, void* workspace)
+      : stream(gpu_stream(call)), device(call.device().id), workspace(workspace) {}
 };
 
 // Throws plugin::Unsupported where cuBLASLt is missing: what supports() asks.
-inline void require_products() { CublasLt::get(); }
+inline void require_products() {
+  CublasLt::get();
+}
 
 template <class T>
-inline constexpr cudaDataType_t kCudaDataType = std::is_same_v<T, bf16> ? CUDA_R_16BF : std::is_same_v<T, half> ? CUDA_R_16F : CUDA_R_32F;
+inline constexpr cudaDataType_t kCudaDataType = std::is_same_v<T, bf16>   ? CUDA_R_16BF
+                                                : std::is_same_v<T, half> ? CUDA_R_16F
+                                                                          : CUDA_R_32F;
 
 namespace detail {
 
@@ -91,7 +96,8 @@ void multiply(const Products& products, const Operand<T>& a, const Operand<T>& b
   if (out.rows == 0 || out.columns == 0) return;
   if (a.columns() == 0) {  // an empty sum
     if (beta == 0)
-      cudaMemset2DAsync(out.data, size_t(out.stride) * sizeof(R), 0, size_t(out.columns) * sizeof(R), size_t(out.rows), products.stream);
+      cudaMemset2DAsync(out.data, size_t(out.stride) * sizeof(R), 0, size_t(out.columns) * sizeof(R), size_t(out.rows),
+                        products.stream);
     return check_launch();
   }
   MatmulKey key{};

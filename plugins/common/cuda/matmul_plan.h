@@ -1,5 +1,5 @@
-// How one shape of product is multiplied: descriptors and the algorithm that cuBLASLt's heuristic names first. Asking costs tens of
-// microseconds, a plan that is known costs one look-up.
+// How one shape of product is multiplied: descriptors and the algorithm that cuBLASLt's heuristic names first. Asking costs tens
+// of microseconds, a plan that is known costs one look-up.
 #pragma once
 
 #include <algorithm>
@@ -27,8 +27,8 @@ struct Stored {
 struct MatmulKey {
   int64_t rows, depth, columns, a_stride, b_stride, out_stride;
   int32_t device;
-  uint8_t dtype, out_dtype;  // cudaDataType_t
-  uint8_t transposed;        // bit 0: a, bit 1: b
+  uint8_t dtype, out_dtype;                         // cudaDataType_t
+  uint8_t transposed;                               // bit 0: a, bit 1: b
   uint8_t a_alignment, b_alignment, out_alignment;  // log2 of bytes
   bool operator==(const MatmulKey&) const = default;
 };
@@ -87,7 +87,8 @@ class MatmulPlan {
     int count = 0;
     const cublasStatus_t status =
         lt.get_heuristic(handle_, desc_.of, first_.of, second_.of, out_.of, out_.of, preference.of, 1, &found, &count);
-    if (status == CUBLAS_STATUS_NOT_SUPPORTED || (status == CUBLAS_STATUS_SUCCESS && (count == 0 || found.state != CUBLAS_STATUS_SUCCESS)))
+    if (status == CUBLAS_STATUS_NOT_SUPPORTED ||
+        (status == CUBLAS_STATUS_SUCCESS && (count == 0 || found.state != CUBLAS_STATUS_SUCCESS)))
       throw plugin::Unsupported("cuBLASLt has no algorithm for a product of " + std::to_string(key.rows) + " x " +
                                 std::to_string(key.depth) + " x " + std::to_string(key.columns));
     lt.check(status, "choosing an algorithm");
@@ -98,8 +99,8 @@ class MatmulPlan {
   void run(Stream stream, const void* a, const void* b, void* out, float beta, void* workspace) const {
     const CublasLt& lt = CublasLt::get();
     const float alpha = 1;
-    lt.check(lt.matmul(handle_, desc_.of, &alpha, b, first_.of, a, second_.of, &beta, out, out_.of, out, out_.of, &algorithm_, workspace,
-                       kMatmulWorkspace, stream),
+    lt.check(lt.matmul(handle_, desc_.of, &alpha, b, first_.of, a, second_.of, &beta, out, out_.of, out, out_.of, &algorithm_,
+                       workspace, kMatmulWorkspace, stream),
              "multiplying");
   }
 

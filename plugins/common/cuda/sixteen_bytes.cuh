@@ -22,7 +22,29 @@ struct Sixteen {
 
   // `from` is aligned to 16 bytes.
   __device__ static Sixteen load(const void* from) { return {*static_cast<const uint4*>(from)}; }
-  __device__ void store(void* to) const { *static_cast<uint4*>(to) = bits; }
+  // Of what is read once: it leaves the caches to others.
+  __device__ static Sixteen stream(const void* from) {
+#if defined(__HIP_PLATFORM_AMD__) || defined(__HIPCC__)
+    return load(from);
+#else
+    return {__ldcs(static_cast<const uint4*>(from))};
+#endif
+  }
+  // From anywhere, value by value.
+  __device__ static Sixteen gather(const T* from) {
+    uint32_t words[4];
+#pragma unroll
+    for (int i = 0; i < 4; ++i) {
+      if constexpr (sizeof(T) == 4)
+        words[i] = __float_as_uint(from[i]);
+      else
+        words[i] = to_bits(from[2 * i]) | to_bits(from[2 * i + 1]) << 16;
+    }
+    return {make_uint4(words[0], words[1], words[2], words[3])};
+  }
+  __device__ void store(void* to) const {
+    *static_cast<uint4*>(to) = bits;
+  }
 
   __device__ void unpack(float (&to)[kCount]) const {
     const uint32_t words[4] = {bits.x, bits.y, bits.z, bits.w};
@@ -65,7 +87,9 @@ struct Sixteen {
   }
 };
 
-inline bool on_sixteen_bytes(const void* data) { return reinterpret_cast<uintptr_t>(data) % 16 == 0; }
+inline bool on_sixteen_bytes(const void* data) {
+  return reinterpret_cast<uintptr_t>(data) % 16 == 0;
+}
 
 // The value of the lane whose number differs from this one's in the bits of `mask`. All lanes of the warp take part.
 __device__ inline float from_lane_across(float value, int mask) {

@@ -7,8 +7,8 @@ namespace graft::gpu {
 
 // One block: scale = grad_loss / rows that count. Not read where none does.
 template <int kThreads>
-__global__ void __launch_bounds__(kThreads) gradient_scale(const int64_t* labels, int64_t rows, int64_t ignored, const float* grad_loss,
-                                                           float* scale) {
+__global__ void __launch_bounds__(kThreads)
+    gradient_scale(const int64_t* labels, int64_t rows, int64_t ignored, const float* grad_loss, float* scale) {
   SumAndCount mine{0, 0};
   for (int64_t row = threadIdx.x; row < rows; row += kThreads) mine.count += labels[row] != ignored;
   const SumAndCount all = over_block<kThreads>(mine);
@@ -19,8 +19,8 @@ __global__ void __launch_bounds__(kThreads) gradient_scale(const int64_t* labels
 // Rows begin on 16 bytes. A label outside of the vocabulary makes its row NaN, as it does the loss.
 template <class T, int kThreads>
 __global__ void __launch_bounds__(kThreads)
-    differentiate(T* logits, int64_t stride, int columns, int64_t first, int64_t vocabulary, const int64_t* labels, int64_t ignored,
-                  const float* lse, const float* scale) {
+    differentiate(T* logits, int64_t stride, int columns, int64_t first, int64_t vocabulary, const int64_t* labels,
+                  int64_t ignored, const float* lse, const float* scale) {
   constexpr int kCount = Sixteen<T>::kCount, kLoads = 4;
   const int64_t row = blockIdx.x, label = labels[row];
   T* at = logits + row * stride;

@@ -28,11 +28,15 @@ struct RunningSum {
     rescale(fmaxf(peak, other.peak));
     total += other.total * __expf(other.peak - reference());
   }
-  __device__ float log_sum_exp() const { return reference() + logf(total); }
+  __device__ float log_sum_exp() const {
+    return reference() + logf(total);
+  }
 
  private:
   // While all values are -INFINITY, their difference would be NaN; with any finite reference their exp is 0.
-  __device__ float reference() const { return peak == -INFINITY ? 0.0f : peak; }
+  __device__ float reference() const {
+    return peak == -INFINITY ? 0.0f : peak;
+  }
   __device__ void rescale(float greater) {
     if (greater == peak) return;
     const float before = peak;
@@ -54,8 +58,8 @@ __device__ RunningSum over_block(RunningSum sum) {
   return sum;
 }
 
-// A block a row of `columns` logits; rows begin on 16 bytes. `losses` may be null; 0 where the label is ignored, NaN where it lies
-// outside of the vocabulary: no torch operator would go on from there, and a host is told by the loss it gets.
+// A block a row of `columns` logits; rows begin on 16 bytes. `losses` may be null; 0 where the label is ignored, NaN where it
+// lies outside of the vocabulary: no torch operator would go on from there, and a host is told by the loss it gets.
 template <class T, int kThreads>
 __global__ void __launch_bounds__(kThreads) row_log_sum_exp(const T* logits, int64_t stride, int columns, const int64_t* labels,
                                                             int64_t ignored, float* lse, float* losses) {
@@ -91,9 +95,7 @@ __global__ void __launch_bounds__(kThreads) row_log_sum_exp(const T* logits, int
   lse[row] = result;
   if (losses == nullptr) return;
   const int64_t label = labels[row];
-  losses[row] = label == ignored                ? 0.0f
-                : label >= 0 && label < columns ? result - Element<T>::real(from[label])
-                                                : NAN;
+  losses[row] = label == ignored ? 0.0f : label >= 0 && label < columns ? result - Element<T>::real(from[label]) : NAN;
 }
 
 // One block: the sums of both over its threads, on all of them, always in the same order.
@@ -119,8 +121,8 @@ __device__ SumAndCount over_block(SumAndCount mine) {
 
 // loss: the mean over the rows that count; 0 / 0 = NaN if none does.
 template <int kThreads>
-__global__ void __launch_bounds__(kThreads) mean_loss(const float* losses, const int64_t* labels, int64_t rows, int64_t ignored,
-                                                      float* loss) {
+__global__ void __launch_bounds__(kThreads)
+    mean_loss(const float* losses, const int64_t* labels, int64_t rows, int64_t ignored, float* loss) {
   SumAndCount mine{0, 0};
   for (int64_t row = threadIdx.x; row < rows; row += kThreads) mine.sum += losses[row], mine.count += labels[row] != ignored;
   const SumAndCount all = over_block<kThreads>(mine);

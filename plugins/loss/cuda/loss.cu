@@ -13,6 +13,7 @@
 
 #include "../../common/cuda/matmul.h"
 #include "../../common/cuda/pieces.h"
+#include "../../common/cuda/wanted.h"
 #include "chunks.h"
 #include "gradient.cuh"
 #include "log_sum_exp.cuh"
@@ -43,16 +44,17 @@ class ForCausalLMLoss {
       const Layout memory(hidden, weight, call.workspace<void>());
       float* sums = lse ? lse->data<float>() : memory.lse;
       log_sum_exp<T>(call, hidden, weight, labels.data<int64_t>(), memory, sums, memory.losses);
-      gpu::mean_loss<kMeanThreads><<<1, kMeanThreads, 0, gpu::gpu_stream(call)>>>(memory.losses, labels.data<int64_t>(), hidden.size(0),
-                                                                                  ignored_, loss.data<float>());
+      gpu::mean_loss<kMeanThreads><<<1, kMeanThreads, 0, gpu::gpu_stream(call)>>>(memory.losses, labels.data<int64_t>(),
+                                                                                  hidden.size(0), ignored_, loss.data<float>());
       gpu::check_launch();
     });
   }
 
   void backward(const Call& call, Arguments arguments, Arguments grad_outputs, uint64_t needs, Arguments grad_inputs) const {
     const Tensor hidden = arguments.tensor(kHidden);
-    const auto to_hidden = wanted(grad_inputs, needs, kHidden), to_weight = wanted(grad_inputs, needs, kWeight);
-    if (!grad_outputs.has(0) || hidden.size(0) == 0) return clear(call, to_hidden), clear(call, to_weight);
+    const auto to_hidden = gpu::wanted(grad_inputs, needs, kHidden), to_weight = gpu::wanted(grad_inputs, needs, kWeight);
+    const gpu::Stream stream = gpu::gpu_stream(call);
+    if (!grad_outputs.has(0) || hidden.size(0) == 0) return gpu::set_zero(stream, to_hidden), gpu::set_zero(stream, to_weight);
     if (!to_hidden && !to_weight) return;
     gpu::with_dtype(hidden.dtype(), [&]<class T>(T) {
       differentiate<T>(call, arguments, grad_outputs.tensor(0).data<float>(), to_hidden, to_weight);
@@ -149,7 +151,8 @@ class ForCausalLMLoss {
         gpu::multiply(products, gpu::transposed(logits), gpu::rows(hidden), matrix<T>(*to_weight).rows_from(column, count));
       const float beta = column > 0 ? 1.0f : 0.0f;
       if (to_hidden && gathers)
-        gpu::multiply(products, gpu::rows(logits), gpu::rows(some), Matrix<float>(memory.grad_hidden, hidden.rows, hidden.columns), beta);
+        gpu::multiply(products, gpu::rows(logits), gpu::rows(some),
+                      Matrix<float>(memory.grad_hidden, hidden.rows, hidden.columns), beta);
       else if (to_hidden)
         gpu::multiply(products, gpu::rows(logits), gpu::rows(some), matrix<T>(*to_hidden), beta);
     }
@@ -164,15 +167,6 @@ class ForCausalLMLoss {
       gpu::round_values<T, kThreads, true><<<blocks(gpu::Sixteen<T>::kCount), kThreads, 0, stream>>>(from, to, count);
     else
       gpu::round_values<T, kThreads, false><<<blocks(1), kThreads, 0, stream>>>(from, to, count);
-    gpu::check_launch();
-  }
-
-  static std::optional<Tensor> wanted(const Arguments& grad_inputs, uint64_t needs, int index) {
-    return (needs >> index & 1) != 0 ? grad_inputs.optional(index) : std::nullopt;
-  }
-  static void clear(const Call& call, const std::optional<Tensor>& tensor) {
-    if (!tensor || tensor->numel() == 0) return;
-    cudaMemsetAsync(tensor->data<void>(), 0, size_t(tensor->numel()) * (tensor->dtype().bits / 8), gpu::gpu_stream(call));
     gpu::check_launch();
   }
 
