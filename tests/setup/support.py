@@ -16,7 +16,7 @@ import registry  # noqa: E402  (found through the line above)
 
 
 class WithCache(unittest.TestCase):
-    """Each test has its own empty cache and no LIBTORCH."""
+    """Each test has its own empty cache, no LIBTORCH and no FLASHINFER_INCLUDE."""
 
     def setUp(self):
         folder = tempfile.TemporaryDirectory()
@@ -26,6 +26,7 @@ class WithCache(unittest.TestCase):
         self.addCleanup(lambda: (os.environ.clear(), os.environ.update(saved)))
         os.environ["XDG_CACHE_HOME"] = str(self.folder / "cache")
         os.environ.pop("LIBTORCH", None)
+        os.environ.pop("FLASHINFER_INCLUDE", None)
 
     def leftovers(self):
         return [str(path) for path in self.folder.rglob("*.partial*")]

@@ -7,6 +7,7 @@ from unittest import mock
 
 import support
 import cache
+import flashinfer
 import libtorch
 import model
 import peers
@@ -26,7 +27,7 @@ class Options(support.WithCache):
         return code, out.getvalue(), error.getvalue()
 
     def with_missing(self, *parts):
-        for part in setup.PARTS:
+        for part in setup.PARTS + setup.FOR_CUDA:
             patch = mock.patch.object(part, "missing", return_value=[part.NAME] if part in parts else [])
             patch.start()
             self.addCleanup(patch.stop)
@@ -38,7 +39,13 @@ class Options(support.WithCache):
 
     def test_parts_run_in_their_order_whatever_the_order_of_the_words(self):
         self.assertEqual(setup.options(["--only", "model", "--only", "system"]), (False, [system, model]))
-        self.assertEqual(setup.options([]), (False, [system, libtorch, model, peers]))
+
+    def test_what_is_for_cuda_is_a_part_where_a_toolkit_is_or_where_it_is_named(self):
+        parts = [system, libtorch, model, peers]
+        for of_use, expected in ((False, parts), (True, parts + [flashinfer])):
+            with mock.patch.object(flashinfer, "of_use", return_value=of_use):
+                self.assertEqual(setup.options([]), (False, expected))
+                self.assertEqual(setup.options(["--only", "flashinfer"]), (False, [flashinfer]))
 
     def test_wrong_words_are_wrong_usage(self):
         for words, named in ((["--only"], "None"), (["--only", "torch"], "torch"), (["--instal"], "--instal")):

@@ -1,11 +1,11 @@
 """Sets up what Graft's build, demo and tests need and this machine lacks: system packages, LibTorch 2.11, a small
-model, and the Python clients of the Hub that Graft is tested against.
+model, the Python clients of the Hub that Graft is tested against, and FlashInfer's headers where there is a CUDA toolkit.
 
 Usage: python3 tools/setup [--no-install] [--only PART]…
 
   --no-install   only print what is missing and the commands that would install it; exit 2 if anything is
-  --only PART    system, libtorch, model, peers, torch_python or fuzz; can be given more than once; the first four if
-                 not given
+  --only PART    system, libtorch, model, peers, flashinfer, torch_python or fuzz; can be given more than once; if not
+                 given the first four, and the fifth where there is an nvcc
 
 Examples:
   python3 tools/setup                     everything; the second time it returns at once
@@ -13,13 +13,15 @@ Examples:
   python3 tools/setup --only libtorch     LibTorch alone
 
 Downloads come from Debian's or Ubuntu's packages and from PyPI, pinned by hash, into ${XDG_CACHE_HOME:-~/.cache}/graft.
-LIBTORCH=/path/to/libtorch (include/ and lib/ in it) or a torch 2.11 of python3 is used instead of a download.
+LIBTORCH=/path/to/libtorch (include/ and lib/ in it) or a torch 2.11 of python3 is used instead of a download, and so is
+FLASHINFER_INCLUDE=/path/to/flashinfer/include.
 Exit: 0 all there, 1 failed, 2 something missing (--no-install) or wrong usage, 130 interrupted.
 """
 
 import signal
 import sys
 
+import flashinfer
 import fuzz
 import libtorch
 import model
@@ -29,7 +31,9 @@ import torch_python
 from errors import SetupError
 
 PARTS = [system, libtorch, model, peers]  # in this order: pip comes with the first, the others need it
-ASKED_FOR = [torch_python, fuzz]  # set up with --only alone
+FOR_CUDA = [flashinfer]  # where a CUDA toolkit is, or with --only
+ASKED_FOR = [torch_python, fuzz]  # with --only alone
+ALL = PARTS + FOR_CUDA + ASKED_FOR
 
 
 def options(arguments):
@@ -41,13 +45,13 @@ def options(arguments):
             no_install = True
         elif word == "--only":
             name = next(words, None)
-            named = [part for part in PARTS + ASKED_FOR if part.NAME == name]
+            named = [part for part in ALL if part.NAME == name]
             if not named:
-                raise ValueError(f"--only takes {', '.join(part.NAME for part in PARTS + ASKED_FOR)}, not {name}")
+                raise ValueError(f"--only takes {', '.join(part.NAME for part in ALL)}, not {name}")
             chosen += named
         else:
             raise ValueError(f"unknown option {word}")
-    return no_install, [part for part in PARTS + ASKED_FOR if part in chosen] or PARTS
+    return no_install, [part for part in ALL if part in chosen] or PARTS + [part for part in FOR_CUDA if part.of_use()]
 
 
 def list_missing(parts):

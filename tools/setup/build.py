@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import flashinfer
 from errors import SetupError
 from progress import Progress
 
@@ -59,6 +60,8 @@ def configure(preset="default"):
             "presets": (SOURCE / "CMakePresets.json").read_text(),
             "LIBTORCH": os.environ.get("LIBTORCH"),
             "cache": os.environ.get("XDG_CACHE_HOME"),
+            "FLASHINFER_INCLUDE": os.environ.get("FLASHINFER_INCLUDE"),
+            "flashinfer": flashinfer.folder().exists(),
         }
     )
     if (folder / "build.ninja").exists() and remembered.exists() and remembered.read_text() == key:

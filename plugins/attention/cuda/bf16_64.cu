@@ -1,0 +1,3 @@
+#include "launch.cuh"
+
+template void graft::gpu::launch_attention<graft::gpu::bf16, 64>(const Problem&, uint32_t, Stream);
