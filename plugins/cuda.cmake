@@ -52,4 +52,6 @@ function(graft_add_cuda_kernels name)
 endfunction()
 
 graft_add_cuda_kernels(decoder decoder.cu)
+graft_add_cuda_kernels(linear linear.cu)
 graft_add_cuda_kernels(loss loss.cu)
+graft_add_cuda_kernels(mlp mlp.cu)

@@ -1,11 +1,12 @@
 // Each first-party CUDA kernel beside the layer's own forward in float64, and its gradients beside torch's.
 #include <ATen/ops/randn.h>
-#include <ATen/ops/zeros_like.h>
+#include <torch/autograd.h>
 
 #include <set>
 
 #include "bound_kernel.h"
 #include "correctness.h"
+#include "tensor_view.h"
 #include "gpu.h"
 #include "graft/runtime.h"
 #include "layer.h"
