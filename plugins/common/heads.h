@@ -31,8 +31,16 @@ struct Heads {
     return Heads(tensor.data<T>() + token * tensor.stride(0), 0, tensor.stride(1), tensor.stride(0));
   }
 
-  T* row(int64_t batch, int64_t head, int64_t token) const {
+  // Constexpr: kernels on a GPU call it too.
+  constexpr T* row(int64_t batch, int64_t head, int64_t token) const {
     return data + batch * batch_stride + head * head_stride + token * token_stride;
+  }
+
+  // Whether every row begins at a multiple of `bytes`.
+  bool aligned(size_t bytes) const {
+    const int64_t size = sizeof(T), unit = int64_t(bytes);
+    return reinterpret_cast<uintptr_t>(data) % bytes == 0 && batch_stride * size % unit == 0 &&
+           head_stride * size % unit == 0 && token_stride * size % unit == 0;
   }
 
  private:

@@ -13,7 +13,7 @@ inline int64_t row_count(const plugin::Tensor& x) {
 }
 
 // T is the element type. Cheap to copy; a row's address costs one multiplication if the leading dimensions
-// collapse into one, as they do unless the tensor is a slice or a transpose.
+// collapse into one, as they do unless the tensor is a slice or a transpose. What is constexpr serves kernels on a GPU too.
 template <class T>
 class Rows {
  public:
@@ -42,9 +42,9 @@ class Rows {
     stride_[0] = stride;
   }
 
-  int64_t count() const { return count_; }
-  int64_t width() const { return width_; }
-  T* operator[](int64_t row) const {
+  constexpr int64_t count() const { return count_; }
+  constexpr int64_t width() const { return width_; }
+  constexpr T* operator[](int64_t row) const {
     if (dims_ <= 1) return data_ + row * stride_[0];
     int64_t offset = 0;
     for (int i = 0; i < dims_; ++i) {
@@ -60,6 +60,13 @@ class Rows {
   // Whether row i begins at i * stride(); a single row always does.
   bool evenly_spaced() const { return dims_ <= 1; }
   int64_t stride() const { return stride_[0]; }
+
+  // Whether every row begins at a multiple of `bytes`.
+  bool aligned(size_t bytes) const {
+    bool is = reinterpret_cast<uintptr_t>(data_) % bytes == 0;
+    for (int i = 0; i < dims_; ++i) is = is && stride_[i] * int64_t(sizeof(T)) % int64_t(bytes) == 0;
+    return is;
+  }
 
  private:
   static constexpr int kMaxDims = 8;

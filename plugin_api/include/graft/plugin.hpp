@@ -23,6 +23,9 @@
 #include "plugin.h"
 
 // Defines graft_plugin_entry with these entries. Once per plugin, at namespace scope.
+#if defined(__HIP_DEVICE_COMPILE__)  // hipcc's pass for the device would put the struct there too, without its functions
+#define GRAFT_PLUGIN(...)
+#else
 #define GRAFT_PLUGIN(...)                                                                              \
   namespace {                                                                                          \
   ::graft::plugin::EntryTable& graft_entry_table() {                                                   \
@@ -41,3 +44,4 @@
       [](uint32_t index) -> const graft_entry* { return graft_entry_table().at(index); },              \
       nullptr};                                                                                        \
   }
+#endif

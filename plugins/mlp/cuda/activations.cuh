@@ -1,45 +1,70 @@
-// silu(gate) * up, elementwise, and its gradients. Outputs may lie where inputs do, element for element.
+// SiLU and SiluAndMul, elementwise, and their gradients, see silu.cuh.
 #pragma once
 
-#include "../../common/cuda/sixteen_bytes.cuh"
+#include <graft/contracts/silu.h>
+#include <graft/contracts/silu_and_mul.h>
 
-namespace graft::gpu {
+#include "silu.cuh"
 
-inline constexpr int kActivationThreads = 256;
+namespace graft {
 
-template <class T>
-__global__ void silu_and_mul_each(const T* gate, const T* up, T* out, int64_t n) {
-  const int64_t i = int64_t(blockIdx.x) * blockDim.x + threadIdx.x;
-  if (i >= n) return;
-  const float g = Element<T>::real(gate[i]), silu = g / (1.0f + __expf(-g));
-  out[i] = Element<T>::round(Element<T>::real(Element<T>::round(silu)) * Element<T>::real(up[i]));
-}
+using gpu::silu_and_mul;
+using gpu::silu_and_mul_backward;
 
-template <class T>
-__global__ void silu_and_mul_backward_each(const T* gate, const T* up, const T* grad_out, T* grad_gate, T* grad_up, int64_t n) {
-  const int64_t i = int64_t(blockIdx.x) * blockDim.x + threadIdx.x;
-  if (i >= n) return;
-  const float g = Element<T>::real(gate[i]), u = Element<T>::real(up[i]), d = Element<T>::real(grad_out[i]);
-  const float s = 1.0f / (1.0f + __expf(-g));
-  grad_gate[i] = Element<T>::round(d * u * (s * (1.0f + g * (1.0f - s))));
-  grad_up[i] = Element<T>::round(d * (g * s));
-}
+struct SiLU {
+  explicit SiLU(const plugin::Attributes&) {}
 
-// out = silu(gate) * up
-template <class T>
-void silu_and_mul(Stream stream, const T* gate, const T* up, T* out, int64_t n) {
-  if (n == 0) return;
-  silu_and_mul_each<<<unsigned((n + kActivationThreads - 1) / kActivationThreads), kActivationThreads, 0, stream>>>(gate, up, out,
-                                                                                                                    n);
-  check_launch();
-}
+  void forward(const plugin::Call& call, plugin::Tensor x, plugin::Tensor out) const {
+    gpu::with_dtype(x.dtype(), [&](auto of) {
+      using T = decltype(of);
+      gpu::silu<T>(gpu::gpu_stream(call), x.data<T>(), out.data<T>(), x.numel());
+    });
+  }
 
-template <class T>
-void silu_and_mul_backward(Stream stream, const T* gate, const T* up, const T* grad_out, T* grad_gate, T* grad_up, int64_t n) {
-  if (n == 0) return;
-  silu_and_mul_backward_each<<<unsigned((n + kActivationThreads - 1) / kActivationThreads), kActivationThreads, 0, stream>>>(
-      gate, up, grad_out, grad_gate, grad_up, n);
-  check_launch();
-}
+  void backward(const plugin::Call& call, plugin::Arguments arguments, plugin::Arguments grad_outputs, uint64_t needs,
+                plugin::Arguments grad_inputs) const {
+    if ((needs & 1) == 0) return;
+    const plugin::Tensor x = arguments.tensor(0), to = grad_inputs.tensor(0);
+    const std::optional<plugin::Tensor> grad_out = grad_outputs.optional(0);
+    gpu::with_dtype(x.dtype(), [&](auto of) {
+      using T = decltype(of);
+      const gpu::Stream stream = gpu::gpu_stream(call);
+      if (grad_out)
+        gpu::silu_backward<T>(stream, x.data<T>(), grad_out->data<T>(), to.data<T>(), x.numel());
+      else
+        gpu::clear(stream, to.data<T>(), size_t(to.numel()) * sizeof(T));
+    });
+  }
+};
 
-}  // namespace graft::gpu
+struct SiluAndMul {
+  explicit SiluAndMul(const plugin::Attributes&) {}
+
+  static bool supports(const plugin::Attributes&, plugin::Arguments arguments) {
+    return Rows<const char>(arguments.tensor(0)).width() % 2 == 0;  // strides that Rows does not take: it throws Unsupported
+  }
+
+  void forward(const plugin::Call& call, plugin::Tensor x, plugin::Tensor out) const {
+    gpu::with_dtype(x.dtype(), [&](auto of) {
+      using T = decltype(of);
+      gpu::silu_and_mul(gpu::gpu_stream(call), Rows<const T>(x), out.data<T>());
+    });
+  }
+
+  void backward(const plugin::Call& call, plugin::Arguments arguments, plugin::Arguments grad_outputs, uint64_t needs,
+                plugin::Arguments grad_inputs) const {
+    if ((needs & 1) == 0) return;
+    const plugin::Tensor x = arguments.tensor(0), to = grad_inputs.tensor(0);
+    const std::optional<plugin::Tensor> grad_out = grad_outputs.optional(0);
+    gpu::with_dtype(x.dtype(), [&](auto of) {
+      using T = decltype(of);
+      const gpu::Stream stream = gpu::gpu_stream(call);
+      if (grad_out)
+        gpu::silu_and_mul_backward(stream, Rows<const T>(x), grad_out->data<T>(), Rows<T>(to));
+      else
+        gpu::clear(stream, to.data<T>(), size_t(to.numel()) * sizeof(T));
+    });
+  }
+};
+
+}  // namespace graft

@@ -1,10 +1,16 @@
-// The entries of graft-kernels/mlp on CUDA.
+// The entries of graft-kernels/mlp on a GPU.
 #include <graft/contracts/swiglu_mlp.h>
 
+#include "activations.cuh"
 #include "swiglu_mlp.cuh"
 
-GRAFT_PLUGIN(graft::plugin::entry<graft::SwiGLUMLP>("SwiGLUMLP", "SwiGLUMLP/1")
-                 .device(GRAFT_DEVICE_CUDA)
-                 .capability(80, 999)
-                 .dtypes({graft::plugin::bfloat16, graft::plugin::float16, graft::plugin::float32})
-                 .flags(GRAFT_ENTRY_GRAPH_SAFE | GRAFT_ENTRY_COMPILE_SAFE | GRAFT_ENTRY_DETERMINISTIC))
+namespace {
+
+using graft::gpu::for_gpu;
+using graft::plugin::entry;
+
+}  // namespace
+
+GRAFT_PLUGIN(for_gpu(entry<graft::SwiGLUMLP>("SwiGLUMLP", "SwiGLUMLP/1")).flags(GRAFT_ENTRY_DETERMINISTIC),
+             for_gpu(entry<graft::SiLU>("SiLU", "SiLU/1")).flags(GRAFT_ENTRY_DETERMINISTIC),
+             for_gpu(entry<graft::SiluAndMul>("SiluAndMul", "SiluAndMul/1")).flags(GRAFT_ENTRY_DETERMINISTIC))

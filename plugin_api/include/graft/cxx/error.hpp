@@ -14,6 +14,11 @@ struct Unsupported : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
+// The device's context is lost: every later call on it would fail too.
+struct DeviceLost : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
 // One host per plugin. Hidden visibility (graft_add_plugin sets it) keeps it apart from other plugins' host.
 inline const graft_host*& host() {
   static const graft_host* instance = nullptr;
@@ -38,6 +43,8 @@ graft_status guarded(Body&& body) noexcept {
     return GRAFT_OK;
   } catch (const Unsupported& e) {
     return fail(GRAFT_UNSUPPORTED, e.what());
+  } catch (const DeviceLost& e) {
+    return fail(GRAFT_DEVICE_LOST, e.what());
   } catch (const std::invalid_argument& e) {
     return fail(GRAFT_INVALID_ARGUMENT, e.what());
   } catch (const std::bad_alloc&) {
