@@ -50,8 +50,3 @@ function(graft_add_cuda_kernels name)
     CUDA_STANDARD 20 CUDA_STANDARD_REQUIRED ON CUDA_EXTENSIONS OFF CUDA_ARCHITECTURES "${GRAFT_CUDA_ARCHITECTURES}")
   graft_add_variants(${name} ${target})
 endfunction()
-
-graft_add_cuda_kernels(decoder decoder.cu)
-graft_add_cuda_kernels(linear linear.cu)
-graft_add_cuda_kernels(loss loss.cu)
-graft_add_cuda_kernels(mlp mlp.cu)

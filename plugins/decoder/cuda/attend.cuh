@@ -5,8 +5,8 @@
 
 #include <cooperative_groups.h>
 
-#include "chain.cuh"
-#include "vector.cuh"
+#include "../../common/cuda/chain.cuh"
+#include "../../common/cuda/vector.cuh"
 
 namespace graft::gpu {
 
@@ -33,9 +33,30 @@ struct Softmax {
 
 __device__ inline float weight_of(float largest, float common) { return largest == -INFINITY ? 0.f : exp2f(largest - common); }
 
+// What a lane needs of its elements of a head, lane + 32 r.
+template <class T, int kDim>
+struct HeadConstants {
+  static constexpr int kPerLane = kDim / 32;
+  float cos[kPerLane], sin[kPerLane], q_gain[kPerLane], k_gain[kPerLane];
+
+  // These do not depend on what the kernel before writes.
+  __device__ HeadConstants(const Attending<T>& p, int position) {
+    const int lane = threadIdx.x % 32;
+#pragma unroll
+    for (int r = 0; r < kPerLane; ++r) {
+      const int64_t at = int64_t(position) * kDim + lane + 32 * r;
+      cos[r] = to_float(p.cos[at]);
+      sin[r] = to_float(p.sin[at]);
+      q_gain[r] = p.q_gain != nullptr ? to_float(p.q_gain[lane + 32 * r]) : 1.f;
+      k_gain[r] = p.k_gain != nullptr ? to_float(p.k_gain[lane + 32 * r]) : 1.f;
+    }
+  }
+};
+
 // q, k and v of this block's heads as float in shared memory: row i < heads per key head: q, scaled; then k, then v.
 template <class T, int kDim>
-__device__ void prepare_heads(const Attending<T>& p, int heads_per_key, int position, bool owns_new_key, float (*prepared)[kDim]) {
+__device__ void prepare_heads(const Attending<T>& p, const HeadConstants<T, kDim>& constants, int heads_per_key, int position,
+                              bool owns_new_key, float (*prepared)[kDim]) {
   constexpr int kPerLane = kDim / 32;
   const int warp = threadIdx.x / 32, lane = threadIdx.x % 32, key_head = blockIdx.y, row = blockIdx.z;
   const T* qkv = p.qkv + int64_t(row) * (p.heads + 2 * p.key_heads) * kDim;
@@ -49,17 +70,16 @@ __device__ void prepare_heads(const Attending<T>& p, int heads_per_key, int posi
       squares += x[r] * x[r];
     }
     if (!is_v) {
-      if (const T* gain = is_q ? p.q_gain : p.k_gain; gain != nullptr) {
+      if ((is_q ? p.q_gain : p.k_gain) != nullptr) {
         const float rstd = rsqrtf(warp_sum(squares) / kDim + p.eps);
 #pragma unroll
-        for (int r = 0; r < kPerLane; ++r) x[r] = rounded<T>(x[r] * rstd * to_float(gain[lane + 32 * r]));
+        for (int r = 0; r < kPerLane; ++r) x[r] = rounded<T>(x[r] * rstd * (is_q ? constants.q_gain[r] : constants.k_gain[r]));
       }
       float turned[kPerLane];
 #pragma unroll
       for (int r = 0; r < kPerLane; ++r) {
         const float partner = r < kPerLane / 2 ? -x[r + kPerLane / 2] : x[r - kPerLane / 2];
-        const int64_t at = int64_t(position) * kDim + lane + 32 * r;
-        turned[r] = rounded<T>(rounded<T>(x[r] * to_float(p.cos[at])) + rounded<T>(partner * to_float(p.sin[at])));
+        turned[r] = rounded<T>(rounded<T>(x[r] * constants.cos[r]) + rounded<T>(partner * constants.sin[r]));
       }
 #pragma unroll
       for (int r = 0; r < kPerLane; ++r) x[r] = turned[r];
@@ -102,9 +122,10 @@ __global__ void __launch_bounds__(kAttendWarps * 32) attend(const __grid_constan
     v = load_written(values + which * p.value_strides[2]);
   };
   load(key);
+  const HeadConstants<T, kDim> constants(p, position);
   let_next_start();
   wait_for_previous();
-  prepare_heads<T, kDim>(p, heads_per_key, position, first <= position && position < last, prepared);
+  prepare_heads<T, kDim>(p, constants, heads_per_key, position, first <= position && position < last, prepared);
   __syncthreads();
 
   float q[kGroup][kEight], made[kGroup][kEight] = {};

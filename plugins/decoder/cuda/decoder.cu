@@ -5,8 +5,8 @@
 #include <algorithm>
 #include <graft/plugin.hpp>
 
+#include "../../common/cuda/project.cuh"
 #include "attend.cuh"
-#include "project.cuh"
 
 namespace graft {
 namespace {
@@ -57,16 +57,15 @@ struct Scratch {
 
 int attribute_of_device(cudaDeviceAttr attribute) {
   int device = 0, value = 0;
-  if (cudaGetDevice(&device) != cudaSuccess || cudaDeviceGetAttribute(&value, attribute, device) != cudaSuccess)
-    throw std::runtime_error("the device does not answer");
+  check(cudaGetDevice(&device), "asking for the device");
+  check(cudaDeviceGetAttribute(&value, attribute, device), "asking for what the device is");
   return value;
 }
 
 // More than 48 KiB of shared memory has to be asked for, once for each kernel and device.
 template <class... Parameters>
 void allow_shared_memory(void (*kernel)(Parameters...)) {
-  if (cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, int(kMostNormed)) != cudaSuccess)
-    throw std::runtime_error("a block's shared memory is smaller than it should be");
+  check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, int(kMostNormed)), "asking for shared memory");
 }
 
 struct DecoderLayer {
@@ -97,7 +96,7 @@ struct DecoderLayer {
     const auto aligned = [&](const Tensor& t) { return t.stride(0) % 8 == 0 && t.stride(1) % 8 == 0 && t.stride(2) % 8 == 0; };
     return s.rows >= 1 && s.rows <= kMostRows && (s.dim == 64 || s.dim == 128) && s.heads % s.key_heads == 0 && s.heads / s.key_heads <= 8 &&
            s.hidden % 8 == 0 && s.inner % 8 == 0 && s.hidden > 0 && s.inner > 0 && s.capacity > 0 && aligned(keys) && aligned(values) &&
-           size_t(s.rows) * size_t(normed_stride(s.hidden)) * item <= kMostNormed;
+           size_t(s.rows + 1) * size_t(normed_stride(s.hidden)) * item <= kMostNormed;
   }
 
   // Vectors of 16 bytes are read from all of them.
@@ -146,7 +145,7 @@ struct DecoderLayer {
  private:
   template <class T, After kAfter, int kHeight, int kWarps, int kHeld>
   void run(const Call& call, const Projection<T>& p) const {
-    const size_t memory = p.gain != nullptr ? size_t(p.rows) * size_t(normed_stride(p.inputs)) * sizeof(T) : 0;
+    const size_t memory = p.gain != nullptr ? size_t(p.rows + 1) * size_t(normed_stride(p.inputs)) * sizeof(T) : 0;
     const auto blocks = [&](int height) { return dim3(unsigned((p.outputs + height - 1) / height)); };
     if constexpr (std::is_same_v<T, float>) {
       launch(project_float<kAfter>, {blocks(8), 256, memory}, gpu_stream(call), chained, p);

@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "../../common/cuda/few_rows.cuh"
+#include "../../common/cuda/project.cuh"
 #include "../../common/rows.h"
 
 namespace graft {
@@ -24,11 +25,28 @@ struct Linear {
   void forward(const Call& call, Tensor x, Tensor weight, std::optional<Tensor> bias, Tensor out) const {
     gpu::with_dtype(x.dtype(), [&]<class T>(T) {
       const Rows<const T> rows(x);
+      if constexpr (sizeof(T) == 2)
+        if (!bias && on_tensor_cores(call, rows, weight, out.data<T>())) return;
       gpu::FewRows<T> few{.row = {}, .count = int(rows.count())};
       for (int i = 0; i < few.count; ++i) few.row[i] = rows[i];
       gpu::multiply_few_rows(gpu::gpu_stream(call), few, weight.size(1), weight.size(0),
                              gpu::WriteLinear<T>{{weight.data<T>()}, bias ? bias->data<T>() : nullptr, out.data<T>()});
     });
+  }
+
+ private:
+  // False: it does not take these.
+  template <class T>
+  static bool on_tensor_cores(const Call& call, const Rows<const T>& x, const Tensor& weight, T* out) {
+    const int64_t depth = weight.size(1), columns = weight.size(0);
+    const bool takes = x.count() > 0 && columns > 0 && columns < (1 << 30) && x.evenly_spaced() && (x.count() == 1 || x.stride() == depth) &&
+                       gpu::on_sixteen_bytes(x[0]) && gpu::on_sixteen_bytes(weight.data<T>());
+    if (!takes) return false;
+    const int n = int(columns);
+    gpu::launch(gpu::project<T, gpu::After::store, 16, 8, 4>, {dim3(unsigned((n + 15) / 16)), 256}, gpu::gpu_stream(call), /*chained=*/false,
+                gpu::Projection<T>{.x = x[0], .gain = nullptr, .eps = 0, .weights = {weight.data<T>()}, .ends = {n, n, n}, .residual = nullptr,
+                                   .out = out, .rows = int(x.count()), .inputs = int(depth), .outputs = n});
+    return true;
   }
 };
 

@@ -2,7 +2,7 @@
 // is on its way from memory by the time it ends. Source: CUDA C++ Programming Guide, "Programmatic Dependent Launch".
 #pragma once
 
-#include "../../common/cuda/portability.h"
+#include "portability.h"
 
 namespace graft::gpu {
 
@@ -47,8 +47,7 @@ void launch(void (*kernel)(Parameters...), const Launch& how, Stream stream, boo
     attributes[config.numAttrs].val.clusterDim.y = 1;
     attributes[config.numAttrs++].val.clusterDim.z = 1;
   }
-  const cudaError_t error = cudaLaunchKernelEx(&config, kernel, Parameters(arguments)...);
-  if (error != cudaSuccess) throw std::runtime_error(std::string("launch failed: ") + cudaGetErrorString(error));
+  check(cudaLaunchKernelEx(&config, kernel, Parameters(arguments)...), "launch");
 }
 
 }  // namespace graft::gpu

@@ -30,41 +30,46 @@ struct Projection {
   int rows, inputs, outputs;  // B, K, N
 };
 
+// The gains, in shared memory behind the rows of x.
+template <class T>
+__device__ void fetch_gains(const Projection<T>& p, T* gains) {
+  for (int k = threadIdx.x * kEight; k < p.inputs; k += blockDim.x * kEight)
+    *reinterpret_cast<Eight<T>*>(gains + k) = load_eight_weights(p.gain + k);
+}
+
 // x, normed, in shared memory: rows of `stride` elements. A warp takes a row.
 template <class T>
-__device__ void norm_rows(const Projection<T>& p, T* normed, int stride) {
+__device__ void norm_rows(const Projection<T>& p, const T* gains, T* normed, int stride) {
   constexpr int kKept = 4;  // vectors of a lane that stay in registers between the two passes: rows of up to 1024
   const int warp = threadIdx.x / 32, lane = threadIdx.x % 32, warps = blockDim.x / 32;
   for (int row = warp; row < p.rows; row += warps) {
     const T* x = p.x + int64_t(row) * p.inputs;
     Eight<T> kept[kKept];
     float squares = 0;
-#pragma unroll
-    for (int i = 0; i < kKept; ++i) {
-      const int k = (i * 32 + lane) * kEight;
-      if (k < p.inputs) kept[i] = load_written(x + k);
-    }
-    for (int k = lane * kEight, i = 0; k < p.inputs; k += 32 * kEight, ++i) {
-      Eight<T> values;
-      if (i >= kKept) values = load_written(x + k);
-#pragma unroll
-      for (int j = 0; j < kKept; ++j)
-        if (i == j) values = kept[j];
+    const auto add = [&](const Eight<T>& values) {
 #pragma unroll
       for (int e = 0; e < kEight; ++e) squares += to_float(values.at[e]) * to_float(values.at[e]);
-    }
-    const float rstd = rsqrtf(warp_sum(squares) / float(p.inputs) + p.eps);
-    for (int k = lane * kEight, i = 0; k < p.inputs; k += 32 * kEight, ++i) {
-      Eight<T> values, scaled;
-      const Eight<T> gain = *reinterpret_cast<const Eight<T>*>(p.gain + k);
-      if (i >= kKept) values = load_written(x + k);
+    };
 #pragma unroll
-      for (int j = 0; j < kKept; ++j)
-        if (i == j) values = kept[j];
+    for (int i = 0; i < kKept; ++i)
+      if (const int k = (i * 32 + lane) * kEight; k < p.inputs) kept[i] = load_written(x + k);
+#pragma unroll
+    for (int i = 0; i < kKept; ++i)
+      if ((i * 32 + lane) * kEight < p.inputs) add(kept[i]);
+    for (int k = (kKept * 32 + lane) * kEight; k < p.inputs; k += 32 * kEight) add(load_written(x + k));
+
+    const float rstd = rsqrtf(warp_sum(squares) / float(p.inputs) + p.eps);
+    const auto write = [&](const Eight<T>& values, int k) {
+      const Eight<T> gain = *reinterpret_cast<const Eight<T>*>(gains + k);
+      Eight<T> scaled;
 #pragma unroll
       for (int e = 0; e < kEight; ++e) scaled.at[e] = from_float<T>(to_float(values.at[e]) * rstd * to_float(gain.at[e]));
       *reinterpret_cast<Eight<T>*>(normed + row * stride + k) = scaled;
-    }
+    };
+#pragma unroll
+    for (int i = 0; i < kKept; ++i)
+      if (const int k = (i * 32 + lane) * kEight; k < p.inputs) write(kept[i], k);
+    for (int k = (kKept * 32 + lane) * kEight; k < p.inputs; k += 32 * kEight) write(load_written(x + k), k);
   }
 }
 
@@ -76,17 +81,16 @@ __device__ const T* weights_of(const Projection<T>& p, int output) {
   return p.weights[2] + int64_t(output - p.ends[1]) * p.inputs;
 }
 
-// A finished sum goes where it belongs. `other`: up's, with silu_and_mul.
+// A finished sum goes where it belongs. `other`: up's, with silu_and_mul; the residual, with add_residual.
 template <class T, After kAfter>
 __device__ void finish(const Projection<T>& p, int row, int output, float sum, float other) {
-  const int64_t at = int64_t(row) * p.outputs + output;
   if constexpr (kAfter == After::add_residual) {
-    sum = rounded<T>(sum) + to_float(__ldcg(p.residual + at));
+    sum = rounded<T>(sum) + other;
   } else if constexpr (kAfter == After::silu_and_mul) {
     const float gate = rounded<T>(sum);
     sum = rounded<T>(gate / (1 + __expf(-gate))) * rounded<T>(other);
   }
-  p.out[at] = from_float<T>(sum);
+  p.out[int64_t(row) * p.outputs + output] = from_float<T>(sum);
 }
 
 // Elements between rows of normed x in shared memory: 64 bytes more than a multiple of 128 for rows of multiples of 64 elements, so that
@@ -105,15 +109,15 @@ __device__ inline void multiply(float (&sums)[4], half, unsigned a0, unsigned a1
 }
 
 // 16-bit T. kHeight: outputs of a tile, 8 or 16; with silu_and_mul 8, whose other half are the same outputs of up. kHeld: chunks of a warp
-// whose weights are in registers at once.
-template <class T, After kAfter, int kHeight, int kWarps, int kHeld>
-__global__ void __launch_bounds__(kWarps * 32) project(const __grid_constant__ Projection<T> p) {
+// whose weights are in registers at once. kBlocks: of a multiprocessor at once, the next kernel's included.
+template <class T, After kAfter, int kHeight, int kWarps, int kHeld, int kBlocks = 1>
+__global__ void __launch_bounds__(kWarps * 32, kBlocks) project(const __grid_constant__ Projection<T> p) {
   constexpr bool kPairs = kAfter == After::silu_and_mul, kTwo = kPairs || kHeight == 16;
   extern __shared__ __align__(16) unsigned char memory[];
   __shared__ float sums[kWarps][16][kMostRows + 1];
-  T* normed = reinterpret_cast<T*>(memory);
   const int warp = threadIdx.x / 32, lane = threadIdx.x % 32, group = lane / 4, place = lane % 4;
   const int first = blockIdx.x * kHeight, stride = normed_stride(p.inputs);
+  T *normed = reinterpret_cast<T*>(memory), *gains = normed + p.rows * stride;
   const T* weights = weights_of(p, min(first + group, p.ends[2] - 1));
   const T* weights2 = kPairs    ? p.weights[1] + int64_t(min(first + group, p.outputs - 1)) * p.inputs
                       : kTwo ? weights_of(p, min(first + group + 8, p.ends[2] - 1))
@@ -130,10 +134,21 @@ __global__ void __launch_bounds__(kWarps * 32) project(const __grid_constant__ P
     }
   };
   load(warp);
+  if (p.gain != nullptr) {
+    fetch_gains(p, gains);
+    __syncthreads();
+  }
   let_next_start();
   wait_for_previous();
+  // A thread finishes one sum, where it has one: a tile has no more than threads.
+  static_assert(16 * kMostRows <= kWarps * 32);
+  const int output = first + threadIdx.x % kHeight, row = threadIdx.x / kHeight;
+  const bool finishes = row < p.rows && output < p.outputs;
+  float residual = 0;
+  if constexpr (kAfter == After::add_residual)
+    if (finishes) residual = to_float(__ldcg(p.residual + int64_t(row) * p.outputs + output));
   if (p.gain != nullptr) {
-    norm_rows(p, normed, stride);
+    norm_rows(p, gains, normed, stride);
     __syncthreads();
   }
 
@@ -161,16 +176,14 @@ __global__ void __launch_bounds__(kWarps * 32) project(const __grid_constant__ P
 #pragma unroll
   for (int i = 0; i < 4; ++i) sums[warp][group + (i / 2) * 8][place * 2 + i % 2] = made[i];
   __syncthreads();
-  for (int i = threadIdx.x; i < kHeight * p.rows; i += kWarps * 32) {
-    const int output = i % kHeight, row = i / kHeight;
-    float sum = 0, other = 0;
+  if (!finishes) return;
+  float sum = 0, other = residual;
 #pragma unroll
-    for (int w = 0; w < kWarps; ++w) {
-      sum += sums[w][output][row];
-      if constexpr (kPairs) other += sums[w][output + 8][row];
-    }
-    if (first + output < p.outputs) finish<T, kAfter>(p, row, first + output, sum, other);
+  for (int w = 0; w < kWarps; ++w) {
+    sum += sums[w][threadIdx.x % kHeight][row];
+    if constexpr (kPairs) other += sums[w][threadIdx.x % kHeight + 8][row];
   }
+  finish<T, kAfter>(p, row, output, sum, other);
 }
 
 // float: no tensor cores, which would round to tf32. A warp makes an output of all rows.
@@ -178,13 +191,15 @@ template <After kAfter>
 __global__ void __launch_bounds__(256) project_float(const __grid_constant__ Projection<float> p) {
   constexpr bool kPairs = kAfter == After::silu_and_mul;
   extern __shared__ __align__(16) unsigned char memory[];
-  float* normed = reinterpret_cast<float*>(memory);
   const int warp = threadIdx.x / 32, lane = threadIdx.x % 32, stride = normed_stride(p.inputs);
+  float *normed = reinterpret_cast<float*>(memory), *gains = normed + p.rows * stride;
   const int output = blockIdx.x * 8 + warp;
   let_next_start();
   wait_for_previous();
   if (p.gain != nullptr) {
-    norm_rows(p, normed, stride);
+    fetch_gains(p, gains);
+    __syncthreads();
+    norm_rows(p, gains, normed, stride);
     __syncthreads();
   }
   if (output >= p.outputs) return;
@@ -205,8 +220,11 @@ __global__ void __launch_bounds__(256) project_float(const __grid_constant__ Pro
   }
 #pragma unroll
   for (int row = 0; row < kMostRows; ++row) {
-    const float sum = warp_sum(made[row]), other = kPairs ? warp_sum(made_up[row]) : 0;
-    if (row < p.rows && lane == 0) finish<float, kAfter>(p, row, output, sum, other);
+    const float sum = warp_sum(made[row]);
+    float other = kPairs ? warp_sum(made_up[row]) : 0;
+    if (row >= p.rows || lane != 0) continue;
+    if constexpr (kAfter == After::add_residual) other = __ldcg(p.residual + int64_t(row) * p.outputs + output);
+    finish<float, kAfter>(p, row, output, sum, other);
   }
 }
 

@@ -1,7 +1,7 @@
 // Eight elements at a time, as float or as they are.
 #pragma once
 
-#include "../../common/cuda/portability.h"
+#include "portability.h"
 
 namespace graft::gpu {
 
