@@ -1,4 +1,5 @@
-# ROCm variants of the first-party kernels: graft_add_rocm_kernels. The CUDA sources, compiled by hipcc where GRAFT_WITH_ROCM asks for it.
+# ROCm variants of the first-party kernels: graft_add_rocm_kernels. The CUDA sources, compiled by hipcc where GRAFT_WITH_ROCM
+# asks for it.
 # CMake's own HIP wants a newer ROCm than Debian's 5.2, so the objects are made by custom commands.
 set(GRAFT_ROCM_ARCHITECTURES "gfx908;gfx90a" CACHE STRING
   "What the ROCm variants are compiled for; wavefronts of 64 lanes alone, as common/cuda/portability.h has it")
@@ -40,7 +41,8 @@ function(graft_add_rocm_kernels name)
     set(object ${CMAKE_CURRENT_BINARY_DIR}/${target}/${file}.o)
     add_custom_command(OUTPUT ${object}
       COMMAND ${GRAFT_HIPCC} -x hip -std=c++20 -O3 -DNDEBUG -fPIC -fvisibility=hidden -fvisibility-inlines-hidden ${architectures}
-              -I ${PROJECT_SOURCE_DIR}/plugin_api/include -MD -MF ${object}.d -MT ${object} -c ${CMAKE_CURRENT_SOURCE_DIR}/${name}/cuda/${file} -o ${object}
+              -I ${PROJECT_SOURCE_DIR}/plugin_api/include -MD -MF ${object}.d -MT ${object}
+              -c ${CMAKE_CURRENT_SOURCE_DIR}/${name}/cuda/${file} -o ${object}
       DEPENDS ${name}/cuda/${file} DEPFILE ${object}.d
       COMMENT "Building HIP object ${target}/${file}.o" VERBATIM)
     list(APPEND objects ${object})

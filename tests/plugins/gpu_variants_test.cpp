@@ -40,7 +40,8 @@ class GpuVariants : public testing::TestWithParam<std::pair<const char*, int32_t
 TEST_P(GpuVariants, LoadWithoutADeviceAndKeepTheNamesOfTheCpuOnes) {
   const auto [backend, device] = GetParam();
   const std::vector<fs::path> files = built_for(backend);
-  if (files.empty()) GTEST_SKIP() << "no variant graft1-" << backend << "… was built: its compiler was not found or is switched off";
+  if (files.empty())
+    GTEST_SKIP() << "no variant graft1-" << backend << "… was built: its compiler was not found or is switched off";
   for (const fs::path& file : files) {
     std::string why;
     const graft_plugin* plugin = load(file, why);
@@ -64,7 +65,8 @@ TEST_P(GpuVariants, LoadWithoutADeviceAndKeepTheNamesOfTheCpuOnes) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Devices, GpuVariants,
-                         testing::Values(std::pair{"cu", int32_t{GRAFT_DEVICE_CUDA}}, std::pair{"rocm", int32_t{GRAFT_DEVICE_ROCM}}),
+                         testing::Values(std::pair{"cu", int32_t{GRAFT_DEVICE_CUDA}},
+                                         std::pair{"rocm", int32_t{GRAFT_DEVICE_ROCM}}),
                          [](const auto& info) { return std::string(info.param.first); });
 
 }  // namespace
