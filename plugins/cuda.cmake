@@ -45,7 +45,7 @@ function(graft_add_cuda_kernels name)
   list(TRANSFORM ARGN PREPEND ${name}/cuda/ OUTPUT_VARIABLE sources)
   set(target graft_kernels_${name}_cuda)
   graft_add_plugin(${target} REPO graft-kernels/${name} VERSION 1.0.0
-    SOURCES ${sources} CUDA_OPTIONS --expt-relaxed-constexpr -Xcompiler=-Wall)
+    SOURCES ${sources} CUDA_OPTIONS --expt-relaxed-constexpr --compress-mode=size -Xcompiler=-Wall)
   set_target_properties(${target} PROPERTIES
     CUDA_STANDARD 20 CUDA_STANDARD_REQUIRED ON CUDA_EXTENSIONS OFF CUDA_ARCHITECTURES "${GRAFT_CUDA_ARCHITECTURES}")
   graft_add_variants(${name} ${target})

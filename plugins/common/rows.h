@@ -47,6 +47,9 @@ class Rows {
   constexpr T* operator[](int64_t row) const {
     if (dims_ <= 1) return data_ + row * stride_[0];
     int64_t offset = 0;
+#if defined(__CUDA_ARCH__) || defined(__HIP_DEVICE_COMPILE__)
+#pragma unroll 1  // divisions of 64 bits, again and again, would be most of a kernel's code
+#endif
     for (int i = 0; i < dims_; ++i) {
       offset += row % size_[i] * stride_[i];
       row /= size_[i];

@@ -31,7 +31,9 @@ inline constexpr int kDeviceType = GRAFT_DEVICE_CUDA;
 inline constexpr int kWarp = 32;
 #endif
 
-inline Stream gpu_stream(const plugin::Call& call) { return static_cast<Stream>(call.stream()); }
+inline Stream gpu_stream(const plugin::Call& call) {
+  return static_cast<Stream>(call.stream());
+}
 
 // body(T{}) with T = float, bf16 or half.
 template <class Body>
@@ -45,8 +47,12 @@ void with_dtype(graft_dtype dtype, const Body& body) {
 #if defined(__HIP_PLATFORM_AMD__) || defined(__HIPCC__)
 using Error = hipError_t;
 inline constexpr Error kSuccess = hipSuccess;
-inline Error last_error() { return hipGetLastError(); }
-inline const char* describe(Error error) { return hipGetErrorString(error); }
+inline Error last_error() {
+  return hipGetLastError();
+}
+inline const char* describe(Error error) {
+  return hipGetErrorString(error);
+}
 inline bool lost(Error error) {
   return error == hipErrorIllegalAddress || error == hipErrorLaunchFailure || error == hipErrorLaunchTimeOut ||
          error == hipErrorAssert || error == hipErrorECCNotCorrectable;
@@ -54,7 +60,9 @@ inline bool lost(Error error) {
 inline Error copy_async(void* to, const void* from, size_t bytes, Stream stream) {
   return hipMemcpyAsync(to, from, bytes, hipMemcpyDeviceToDevice, stream);
 }
-inline Error clear_async(void* to, size_t bytes, Stream stream) { return hipMemsetAsync(to, 0, bytes, stream); }
+inline Error clear_async(void* to, size_t bytes, Stream stream) {
+  return hipMemsetAsync(to, 0, bytes, stream);
+}
 inline Error count_multiprocessors(int* count) {
   int device = 0;
   const Error error = hipGetDevice(&device);
@@ -63,8 +71,12 @@ inline Error count_multiprocessors(int* count) {
 #else
 using Error = cudaError_t;
 inline constexpr Error kSuccess = cudaSuccess;
-inline Error last_error() { return cudaGetLastError(); }
-inline const char* describe(Error error) { return cudaGetErrorString(error); }
+inline Error last_error() {
+  return cudaGetLastError();
+}
+inline const char* describe(Error error) {
+  return cudaGetErrorString(error);
+}
 inline bool lost(Error error) {
   switch (error) {
     case cudaErrorIllegalAddress:
@@ -76,14 +88,18 @@ inline bool lost(Error error) {
     case cudaErrorInvalidAddressSpace:
     case cudaErrorInvalidPc:
     case cudaErrorLaunchFailure:
-    case cudaErrorECCUncorrectable: return true;
-    default: return false;
+    case cudaErrorECCUncorrectable:
+      return true;
+    default:
+      return false;
   }
 }
 inline Error copy_async(void* to, const void* from, size_t bytes, Stream stream) {
   return cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice, stream);
 }
-inline Error clear_async(void* to, size_t bytes, Stream stream) { return cudaMemsetAsync(to, 0, bytes, stream); }
+inline Error clear_async(void* to, size_t bytes, Stream stream) {
+  return cudaMemsetAsync(to, 0, bytes, stream);
+}
 inline Error count_multiprocessors(int* count) {
   int device = 0;
   const Error error = cudaGetDevice(&device);
@@ -99,7 +115,9 @@ inline void check(Error error, const char* what) {
 }
 
 // After a launch: throws if the launch itself was refused. What goes wrong while it runs shows at a later call.
-inline void check_launch() { check(last_error(), "launch"); }
+inline void check_launch() {
+  check(last_error(), "launch");
+}
 
 inline void copy(Stream stream, void* to, const void* from, size_t bytes) {
   if (bytes > 0) check(copy_async(to, from, bytes, stream), "copy on the device");

@@ -35,6 +35,8 @@ __device__ __forceinline__ float block_sum(float value, float* shared) {
 inline constexpr int kMaxThreads = 1024;
 inline constexpr int kMaxWarps = kMaxThreads / kWarp;
 
-inline int whole_warps(int64_t threads) { return int((threads + kWarp - 1) / kWarp * kWarp); }
+inline int whole_warps(int64_t threads) {
+  return int((threads + kWarp - 1) / kWarp * kWarp);
+}
 
 }  // namespace graft::gpu

@@ -6,7 +6,9 @@
 
 namespace graft::gpu {
 
-__device__ __forceinline__ float sigmoid(float x) { return __fdividef(1.0f, 1.0f + __expf(-x)); }
+__device__ __forceinline__ float sigmoid(float x) {
+  return __fdividef(1.0f, 1.0f + __expf(-x));
+}
 
 struct SiluAt {
   float value, derivative;
@@ -151,8 +153,7 @@ void silu_and_mul(Stream stream, const T* gate, const T* up, T* out, int64_t n) 
 
 // Each of n elements; a gradient may overwrite what it is the gradient of, or grad_out.
 template <class T>
-void silu_and_mul_backward(Stream stream, const T* gate, const T* up, const T* grad_out, T* grad_gate, T* grad_up,
-                           int64_t n) {
+void silu_and_mul_backward(Stream stream, const T* gate, const T* up, const T* grad_out, T* grad_gate, T* grad_up, int64_t n) {
   for_each_pack<T>(stream, n, aligned16(gate, up, grad_out, grad_gate, grad_up),
                    SiluAndMulBackwardWork<T, Apart<const T>, Apart<T>>{{gate, up}, grad_out, {grad_gate, grad_up}});
 }
@@ -168,9 +169,8 @@ void silu_and_mul(Stream stream, const Rows<const T>& x, T* out) {
 template <class T>
 void silu_and_mul_backward(Stream stream, const Rows<const T>& x, const T* grad_out, const Rows<T>& grad_x) {
   const int64_t width = x.width() / 2;
-  for_each_pack<T>(
-      stream, x.count() * width, width % kPack<T> == 0 && x.aligned(16) && aligned16(grad_out) && grad_x.aligned(16),
-      SiluAndMulBackwardWork<T, SideBySide<const T>, SideBySide<T>>{{x, width}, grad_out, {grad_x, width}});
+  for_each_pack<T>(stream, x.count() * width, width % kPack<T> == 0 && x.aligned(16) && aligned16(grad_out) && grad_x.aligned(16),
+                   SiluAndMulBackwardWork<T, SideBySide<const T>, SideBySide<T>>{{x, width}, grad_out, {grad_x, width}});
 }
 
 }  // namespace graft::gpu

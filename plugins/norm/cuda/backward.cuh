@@ -1,7 +1,7 @@
 // Gradients of RMSNorm, with or without the residual connection before it. With r = rstd and g = grad_out * weight:
 //   grad_x = r g - x r^3 mean(g x) + grad_sum        grad_weight = sum over rows of grad_out x r
-// grad_sum is what comes in through AddRMSNorm's second output. Blocks stay and take row after row, each with a sum of its own for
-// grad_weight; a second kernel adds those up in their order, so the same inputs give the same bits.
+// grad_sum is what comes in through AddRMSNorm's second output. Blocks stay and take row after row, each with a sum of its own
+// for grad_weight; a second kernel adds those up in their order, so the same inputs give the same bits.
 #pragma once
 
 #include <algorithm>
@@ -19,9 +19,9 @@ struct NormBackward {
   const T* weight;
   const float* rstd;  // null: computed again
   const T* grad_out;
-  const T* grad_sum;             // may be null
-  T *grad_x, *grad_residual;     // may be null; they get the same
-  float* partials;               // a row for each block
+  const T* grad_sum;          // may be null
+  T *grad_x, *grad_residual;  // may be null; they get the same
+  float* partials;            // a row for each block
   float eps;
 };
 

@@ -150,8 +150,8 @@ void norm_forward(Stream stream, const NormForward<T>& a) {
   const int64_t rows = a.x.count(), width = a.x.width();
   if (rows == 0 || width == 0) return;
   constexpr int N = kPack<T>;
-  const bool packed = width % N == 0 && a.x.aligned(16) && (!kAdd || (a.residual.aligned(16) && aligned16(a.sum))) &&
-                      aligned16(a.weight, a.out);
+  const bool packed =
+      width % N == 0 && a.x.aligned(16) && (!kAdd || (a.residual.aligned(16) && aligned16(a.sum))) && aligned16(a.weight, a.out);
   const int64_t packs = width / N;
   const auto in_groups = [&]<int G, int V, int R>() {
     constexpr int kRows = kGroupThreads / G * R;

@@ -77,21 +77,16 @@ struct RMSNorm {
     gpu::with_dtype(x.dtype(), [&](auto of) {
       using T = decltype(of);
       const Rows<const T> rows(x);
-      gpu::norm_forward<false>(gpu::gpu_stream(call),
-                               gpu::NormForward<T>{rows, rows, weight.data<T>(), out.data<T>(), nullptr,
-                                                   data_or_null<float>(rstd), float(eps)});
+      gpu::norm_forward<false>(gpu::gpu_stream(call), gpu::NormForward<T>{rows, rows, weight.data<T>(), out.data<T>(), nullptr,
+                                                                          data_or_null<float>(rstd), float(eps)});
     });
   }
 
-  size_t backward_workspace_size(Arguments arguments, uint32_t) const {
-    return norm_backward_workspace(arguments.tensor(kX));
-  }
+  size_t backward_workspace_size(Arguments arguments, uint32_t) const { return norm_backward_workspace(arguments.tensor(kX)); }
 
-  void backward(const Call& call, Arguments arguments, Arguments grad_outputs, uint64_t needs,
-                Arguments grad_inputs) const {
-    norm_backward(call, arguments.tensor(kX), arguments.tensor(kWeight), arguments.optional(kRstd),
-                  grad_outputs.optional(0), std::nullopt,
-                  {if_needed(grad_inputs, needs, kX), std::nullopt, if_needed(grad_inputs, needs, kWeight)}, eps);
+  void backward(const Call& call, Arguments arguments, Arguments grad_outputs, uint64_t needs, Arguments grad_inputs) const {
+    norm_backward(call, arguments.tensor(kX), arguments.tensor(kWeight), arguments.optional(kRstd), grad_outputs.optional(0),
+                  std::nullopt, {if_needed(grad_inputs, needs, kX), std::nullopt, if_needed(grad_inputs, needs, kWeight)}, eps);
   }
 
  private:
@@ -111,24 +106,20 @@ struct AddRMSNorm {
                std::optional<Tensor> rstd) const {
     gpu::with_dtype(x.dtype(), [&](auto of) {
       using T = decltype(of);
-      gpu::norm_forward<true>(
-          gpu::gpu_stream(call),
-          gpu::NormForward<T>{Rows<const T>(x), Rows<const T>(residual), weight.data<T>(), out.data<T>(), sum.data<T>(),
-                              data_or_null<float>(rstd), float(eps)});
+      gpu::norm_forward<true>(gpu::gpu_stream(call),
+                              gpu::NormForward<T>{Rows<const T>(x), Rows<const T>(residual), weight.data<T>(), out.data<T>(),
+                                                  sum.data<T>(), data_or_null<float>(rstd), float(eps)});
     });
   }
 
-  size_t backward_workspace_size(Arguments arguments, uint32_t) const {
-    return norm_backward_workspace(arguments.tensor(kSum));
-  }
+  size_t backward_workspace_size(Arguments arguments, uint32_t) const { return norm_backward_workspace(arguments.tensor(kSum)); }
 
-  void backward(const Call& call, Arguments arguments, Arguments grad_outputs, uint64_t needs,
-                Arguments grad_inputs) const {
-    norm_backward(call, arguments.tensor(kSum), arguments.tensor(kWeight), arguments.optional(kRstd),
-                  grad_outputs.optional(0), grad_outputs.optional(1),
-                  {if_needed(grad_inputs, needs, kX), if_needed(grad_inputs, needs, kResidual),
-                   if_needed(grad_inputs, needs, kWeight)},
-                  eps);
+  void backward(const Call& call, Arguments arguments, Arguments grad_outputs, uint64_t needs, Arguments grad_inputs) const {
+    norm_backward(
+        call, arguments.tensor(kSum), arguments.tensor(kWeight), arguments.optional(kRstd), grad_outputs.optional(0),
+        grad_outputs.optional(1),
+        {if_needed(grad_inputs, needs, kX), if_needed(grad_inputs, needs, kResidual), if_needed(grad_inputs, needs, kWeight)},
+        eps);
   }
 
  private:

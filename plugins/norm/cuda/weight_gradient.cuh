@@ -11,7 +11,9 @@ namespace graft::gpu {
 inline constexpr int64_t kPartialElements = 160 * 16384;
 
 // How many rows of partial sums there are at most.
-inline int64_t most_partials(int64_t width) { return std::max<int64_t>(1, kPartialElements / std::max<int64_t>(1, width)); }
+inline int64_t most_partials(int64_t width) {
+  return std::max<int64_t>(1, kPartialElements / std::max<int64_t>(1, width));
+}
 
 // Monotone in both.
 inline size_t partials_bytes(int64_t rows, int64_t width) {

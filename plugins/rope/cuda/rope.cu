@@ -32,8 +32,7 @@ struct RotaryPosEmb {
     });
   }
 
-  void backward(const Call& call, Arguments arguments, Arguments grad_outputs, uint64_t needs,
-                Arguments grad_inputs) const {
+  void backward(const Call& call, Arguments arguments, Arguments grad_outputs, uint64_t needs, Arguments grad_inputs) const {
     const auto needed = [&](int index) { return (needs >> index & 1) != 0; };
     // Theirs would take q and k, which the contract does not keep.
     if (needed(kCos) || needed(kSin)) throw Unsupported("cos and sin get no gradients");

@@ -1,5 +1,6 @@
-// The rotation of heads by their positions, or back. Tensors are "B H T D" by name; in memory, what comes in is mostly "B T H D" and
-// what goes out "B H T D". A block takes some tokens of a few heads, so that it reads and writes runs of some kilobytes on both sides.
+// The rotation of heads by their positions, or back. Tensors are "B H T D" by name; in memory, what comes in is mostly "B T H D"
+// and what goes out "B H T D". A block takes some tokens of a few heads, so that it reads and writes runs of some kilobytes on
+// both sides.
 #pragma once
 
 #include <algorithm>
@@ -87,8 +88,9 @@ void rotate_heads(Stream stream, const Rotation<T>& a) {
   if (tokens == 0 || half == 0 || group_count == 0) return;
   const auto launch = [&]<int N>() {
     const int64_t lanes = std::min<int64_t>(half / N, 256), rows = std::min<int64_t>(256 / lanes, tokens);
-    rotate_rows<T, N, kBack><<<dim3(unsigned((tokens + rows - 1) / rows), unsigned(group_count)),
-                               dim3(unsigned(lanes), unsigned(rows)), 0, stream>>>(a);
+    rotate_rows<T, N, kBack>
+        <<<dim3(unsigned((tokens + rows - 1) / rows), unsigned(group_count)), dim3(unsigned(lanes), unsigned(rows)), 0, stream>>>(
+            a);
   };
   bool packed = half % kPack<T> == 0 && a.cos.aligned(16) && a.sin.aligned(16);
   for (const Turned<T>& turned : a.turned) packed = packed && (turned.heads == 0 || turned.aligned(16));
