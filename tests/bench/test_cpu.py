@@ -136,9 +136,9 @@ class Command(unittest.TestCase):
                 self.assertIn(word, done.stdout)
 
     def test_the_folder_as_a_command_refuses_what_it_does_not_know(self):
-        done = self.run_bench(BENCH, "gpu")
+        done = self.run_bench(BENCH, "tpu")
         self.assertEqual(done.returncode, 2)
-        self.assertIn("cpu|hub|training", done.stderr)
+        self.assertIn("cpu|gpu|hub|training", done.stderr)
 
     def test_a_recorded_run_is_shown_again_with_its_page(self):
         with tempfile.TemporaryDirectory() as folder:

@@ -1,11 +1,11 @@
-"""`python3 tools/bench cpu …` is `tools/bench/cpu …`; likewise hub and training."""
+"""`python3 tools/bench cpu …` is `tools/bench/cpu …`; likewise gpu, hub and training."""
 
 import os
 import sys
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-NAMES = ("cpu", "hub", "training")
+NAMES = ("cpu", "gpu", "hub", "training")
 
 if len(sys.argv) < 2 or sys.argv[1] not in NAMES:
     asked_for_help = sys.argv[1:2] in (["-h"], ["--help"])

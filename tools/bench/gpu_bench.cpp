@@ -1,6 +1,8 @@
 // Figures of one GPU in one process, for tools/bench/gpu.
 //   gpu_bench kernels                     single kernels beside torch's own operators, as shares of the copy bandwidth
 //   gpu_bench model MODEL on|off          decode, a long prompt, a training step, from the folder to the first token
+//   gpu_bench tokens MODEL on|off DTYPE FILE [DEVICE]
+//                                         64 greedy tokens after a fixed prompt, whose logits FILE gets, to be held against a peer's
 // Prints one line of JSON.
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/arange.h>
@@ -19,6 +21,7 @@
 #include <chrono>
 #include <cstdio>
 #include <exception>
+#include <fstream>
 #include <functional>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -196,6 +199,32 @@ Json model_figures(const std::string& folder, bool kernels) {
   return out;
 }
 
+/// What decode chooses after the ids 3 … 66, and how sure of it the whole sequence's logits are, which one forward computes without a cache.
+/// `file`: the prompt's logits as float32 [64, vocab].
+Json tokens(const std::string& folder, bool kernels, const std::string& dtype, const std::string& file, const std::string& device) {
+  constexpr int64_t kPrompt = 64, kNew = 64;
+  if (device != "cpu") open_cuda();
+  auto model = AutoModelForCausalLM::from_pretrained(folder, {.use_kernels = kernels, .device_map = device, .dtype = dtype});
+  const at::Tensor prompt = at::arange(3, 3 + kPrompt, at::TensorOptions(model->device()).dtype(at::kLong)).unsqueeze(0);
+  const at::Tensor ids = model->generate(prompt, {.max_new_tokens = kNew, .do_sample = false, .eos_token_id = std::vector<int64_t>{}});
+  Json out;
+  for (const std::string& warning : model->kernel_report().warnings) out["warnings"].push_back(warning);
+
+  const at::NoGradGuard no_grad;
+  const at::Tensor logits = model->forward(ids).logits[0].to(at::kCPU, at::kFloat).contiguous();
+  std::ofstream written(file, std::ios::binary);
+  written.write(static_cast<const char*>(logits.const_data_ptr()), kPrompt * logits.size(1) * int64_t(sizeof(float)));
+  if (!written.flush()) throw std::runtime_error(file + " could not be written");
+  const at::Tensor chosen = ids[0].narrow(0, kPrompt, kNew).cpu();
+  const at::Tensor first_two = std::get<0>(logits.narrow(0, kPrompt - 1, kNew).topk(2));
+  for (int64_t i = 0; i < kNew; ++i) {
+    out["ids"].push_back(chosen[i].item<int64_t>());
+    out["gaps"].push_back((first_two[i][0] - first_two[i][1]).item<float>());
+  }
+  out["largest_logit"] = logits.abs().max().item<float>();
+  return out;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) try {
@@ -206,8 +235,10 @@ int main(int argc, char** argv) try {
     out = kernels();
   } else if (what == "model" && argc == 4) {
     out = model_figures(argv[2], std::string(argv[3]) == "on");
+  } else if (what == "tokens" && (argc == 6 || argc == 7)) {
+    out = tokens(argv[2], std::string(argv[3]) == "on", argv[4], argv[5], argc == 7 ? argv[6] : "cuda");
   } else {
-    std::fprintf(stderr, "usage: gpu_bench kernels | gpu_bench model MODEL on|off\n");
+    std::fprintf(stderr, "usage: gpu_bench kernels | gpu_bench model MODEL on|off | gpu_bench tokens MODEL on|off DTYPE FILE [DEVICE]\n");
     return 2;
   }
   std::printf("%s\n", out.dump().c_str());
