@@ -77,7 +77,8 @@ struct Bound : torch::nn::Module {
   std::optional<KernelSlot> slot;
 };
 
-[[noreturn]] at::Tensor fell_back() { throw std::runtime_error("a kernel left its call to the layer's own forward"); }
+std::string running;  // the kernel that is measured
+[[noreturn]] at::Tensor fell_back() { throw std::runtime_error(running + " left its call to the layer's own forward"); }
 
 Json kernels() {
   const at::NoGradGuard no_grad;
@@ -88,6 +89,7 @@ Json kernels() {
   for (const auto& [tokens, width] : {std::pair<int64_t, int64_t>{1024, 1024}, {4096, 1024}, {16384, 4096}, {32768, 8192}}) {
     const at::Tensor x = at::randn({tokens, width}, kBf16), r = at::randn_like(x), w = at::randn({width}, kBf16), g = at::randn({tokens, 2 * width}, kBf16);
     const auto add = [&](const std::string& name, double bytes, const std::function<void()>& kernel, const std::function<void()>& own) {
+      running = name + " " + std::to_string(tokens) + "x" + std::to_string(width);
       const double mine = device_seconds(kernel), torchs = device_seconds(own);
       rows.push_back({{"kernel", name}, {"shape", std::to_string(tokens) + "x" + std::to_string(width)}, {"us", mine * 1e6}, {"share", bytes / mine / bandwidth},
                       {"torch_us", torchs * 1e6}, {"torch_share", bytes / torchs / bandwidth}});
