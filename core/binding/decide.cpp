@@ -120,8 +120,8 @@ Decider::Decider(const torch::nn::Module& module, const KernelizeOptions& option
     dtype_ = parameter->scalar_type();
     if (!parameter->is_meta()) device_ = parameter->device();
   }
+  if (!options.device) parameter_devices_ = devices_of_parameters(module);
   device_ = options.device.value_or(device_);
-  capability_ = capability_of(device_);
   mapping_off_ = why_off();
   if (options.policy) policy_ = std::make_shared<Policy>(*options.policy);
   self_check_ = policy_ ? policy_->self_check : wants_self_check();
@@ -129,7 +129,7 @@ Decider::Decider(const torch::nn::Module& module, const KernelizeOptions& option
 
 std::vector<Layer> Decider::in_binding_order(std::vector<Layer> layers) {
   const bool packs = std::any_of(layers.begin(), layers.end(), [&](const Layer& layer) {
-    const LayerLine& line = mapping_of(*layer.slot, options_.mode.value_or(Mode::Inference));
+    const LayerLine& line = mapping_of(layer, options_.mode.value_or(Mode::Inference));
     return line.mapped != nullptr && line.mapped->kernel != nullptr && (line.mapped->kernel->entry->flags & GRAFT_ENTRY_PREPACKS) != 0;
   });
   if (!packs) return layers;
@@ -150,9 +150,9 @@ Decision Decider::decide(const Layer& layer, Mode mode, const Decision* other) {
 }
 
 Decision Decider::decide_layer(const Layer& layer, Mode mode, const Decision* other) {
-  const LayerLine& line = mapping_of(*layer.slot, mode);
+  const LayerLine& line = mapping_of(layer, mode);
   if (line.mapped == nullptr) return {.line = line};
-  Decision decision = decide_kernel(line, layer, mode, other, [&] { return layer.slot->facts(device_, dtype_); });
+  Decision decision = decide_kernel(line, layer, mode, other, [&] { return layer.slot->facts(device_of(layer), dtype_); });
   cover(layer, decision);
   return decision;
 }
@@ -191,35 +191,51 @@ Decision Decider::decide_kernel(const LayerLine& asked, const Layer& layer, Mode
   return decision;
 }
 
+c10::Device Decider::device_of(const Layer& layer) const {
+  if (parameter_devices_.empty()) return device_;
+  for (const auto& [argument, source] : layer.slot->options().weights) {  // shared ones are no parameters of its module
+    if (const auto* shared = std::get_if<at::Tensor>(&source); shared != nullptr && shared->defined() && !shared->is_meta()) return shared->device();
+  }
+  for (size_t end = layer.path.size(); end != layer.path.npos && end > 0; end = layer.path.rfind('.', end - 1)) {
+    const std::string prefix = layer.path.substr(0, end) + ".";
+    const auto below = parameter_devices_.lower_bound(prefix);
+    if (below != parameter_devices_.end() && below->first.starts_with(prefix)) return below->second;
+  }
+  return device_;
+}
+
 /// The layer's line as far as the mapping says it: its state is open where a kernel is asked for.
-const LayerLine& Decider::mapping_of(const SlotState& layer, Mode mode) {
-  const auto [found, fresh] = mappings_.try_emplace({layer.layer(), mode});
+const LayerLine& Decider::mapping_of(const Layer& at, Mode mode) {
+  const SlotState& layer = *at.slot;
+  const c10::Device device = device_of(at);
+  const auto [found, fresh] = mappings_.try_emplace({layer.layer(), mode, device.str()});
   LayerLine& line = found->second;
   if (!fresh) return line;
   if (!mapping_off_.empty()) return line = {LayerState::disabled, nullptr, mapping_off_};
   const LayerMapping* mapping = config_.find(layer.layer());
   if (mapping == nullptr) return line = {LayerState::own, nullptr, "not mapped"};
-  return line = line_of(*mapping, mode, layer.plan().contract().name);
+  return line = line_of(*mapping, mode, layer.plan().contract().name, device);
 }
 
-LayerLine Decider::line_of(const LayerMapping& mapping, Mode mode, const std::string& contract) {
-  const std::string device = mapping_name(device_);
-  const std::string* reference = mapping.find(device, capability_, mode);
+LayerLine Decider::line_of(const LayerMapping& mapping, Mode mode, const std::string& contract, c10::Device on) {
+  const std::string device = mapping_name(on);
+  const int capability = capability_of(on);
+  const std::string* reference = mapping.find(device, capability, mode);
   if (reference == nullptr) {
-    const bool other_mode = mapping.find(device, capability_, Mode::Inference) || mapping.find(device, capability_, Mode::Training);
+    const bool other_mode = mapping.find(device, capability, Mode::Inference) || mapping.find(device, capability, Mode::Training);
     return {LayerState::own, nullptr, "not mapped for " + device + (other_mode ? " in " + name(mode) : "")};
   }
   if (reference->empty()) return {LayerState::disabled, nullptr, "mapped to \"\""};
-  return {LayerState::own, mapped(*reference, contract), ""};
+  return {LayerState::own, mapped(*reference, contract, on), ""};
 }
 
-std::shared_ptr<const MappedKernel> Decider::mapped(const std::string& reference, const std::string& contract) {
+std::shared_ptr<const MappedKernel> Decider::mapped(const std::string& reference, const std::string& contract, c10::Device device) {
   KernelRef ref = KernelRef::parse(reference);  // a config has none that does not parse
-  std::shared_ptr<const MappedKernel>& known = mapped_[ref.entry.empty() ? reference + " " + contract : reference];
+  std::shared_ptr<const MappedKernel>& known = mapped_[(ref.entry.empty() ? reference + " " + contract : reference) + " " + device.str()];
   if (known != nullptr) return known;
   auto asked = std::make_shared<MappedKernel>(MappedKernel{.reference = reference, .kernel = nullptr, .error = {}});
   try {
-    const LoadOptions load{.device = device_.str(), .allow_all_kernels = options_.allow_all_kernels, .policy = policy_};
+    const LoadOptions load{.device = device.str(), .allow_all_kernels = options_.allow_all_kernels, .policy = policy_};
     if (ref.entry.empty()) ref.entry = entry_for(contract, *Runtime::shared().load_package(ref, load).plugin);
     asked->kernel = std::make_shared<const Kernel>(Runtime::shared().load(ref, load));
   } catch (const Error& error) {

@@ -53,10 +53,12 @@ class Decider {
   /// Whether the kernel that `line` asks for comes to be bound; facts() are the layer's, or those of several as one.
   Decision decide_kernel(const LayerLine& line, const Layer& layer, Mode mode, const Decision* other,
                          const std::function<LayerFacts()>& facts);
-  const LayerLine& mapping_of(const SlotState& layer, Mode mode);
+  /// That of the layer's weights. A layer without any is where the next ones are, below its module or above.
+  c10::Device device_of(const Layer& layer) const;
+  const LayerLine& mapping_of(const Layer& layer, Mode mode);
   /// `contract`: the layer's, which chooses among a repo's entries where the reference names none; empty: of several layers.
-  LayerLine line_of(const LayerMapping& mapping, Mode mode, const std::string& contract);
-  std::shared_ptr<const MappedKernel> mapped(const std::string& reference, const std::string& contract);
+  LayerLine line_of(const LayerMapping& mapping, Mode mode, const std::string& contract, c10::Device device);
+  std::shared_ptr<const MappedKernel> mapped(const std::string& reference, const std::string& contract, c10::Device device);
   /// Notes that layers below a bound one do not run.
   void cover(const Layer& layer, const Decision& decision);
   std::shared_ptr<const BoundKernel> bind(const Layer& layer, const std::shared_ptr<const Kernel>& found, LayerFacts facts);
@@ -74,9 +76,9 @@ class Decider {
 
   KernelConfig config_;
   Make make_;
-  c10::Device device_ = c10::kCPU;
+  c10::Device device_ = c10::kCPU;  // of layers for which nothing else is known
+  std::map<std::string, c10::Device> parameter_devices_;  // by path, where they are not all on one
   at::ScalarType dtype_ = at::kFloat;
-  int capability_ = 0;        // of a CUDA device, major * 10 + minor
   std::string mapping_off_;   // not empty: why no layer is mapped
   std::shared_ptr<const Policy> policy_;  // null: this machine's
   bool self_check_ = true;
@@ -86,8 +88,8 @@ class Decider {
   std::map<std::pair<const SlotState*, const MappedKernel*>, Decision> fused_kernels_;  // of first members, decided in another mode
   std::vector<std::string> warnings_;
   std::set<std::string> covered_;  // paths of layers whose work a kernel above them does, in some mode
-  // What holds for all layers of a name, a reference, a kind, is found once.
-  std::map<std::pair<std::string, Mode>, LayerLine> mappings_;
+  // What holds for all layers of a name, a reference, a kind, on a device, is found once.
+  std::map<std::tuple<std::string, Mode, std::string>, LayerLine> mappings_;
   std::map<std::string, std::shared_ptr<const MappedKernel>> mapped_;
   std::map<std::tuple<const MappedKernel*, Mode, const graft_contract*, at::ScalarType>, std::optional<Error>> objections_;
 };

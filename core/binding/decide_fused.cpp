@@ -24,10 +24,11 @@ void Decider::find_fusions(const torch::nn::Module& module, const std::vector<La
 const Decider::Fused& Decider::fused(Mode mode) {
   const auto [known, fresh] = fused_.try_emplace(mode);
   if (!fresh) return known->second;
-  std::map<const KernelConfig::Pair*, LayerLine> lines;
+  std::map<std::pair<const KernelConfig::Pair*, std::string>, LayerLine> lines;
   for (const FusedBlock& block : blocks_) {
-    const auto [line, unknown] = lines.try_emplace(block.fusion);
-    if (unknown) line->second = line_of(block.fusion->second, mode, "");
+    const c10::Device device = block.members.empty() ? device_ : device_of(block.members.front());
+    const auto [line, unknown] = lines.try_emplace({block.fusion, device.str()});
+    if (unknown) line->second = line_of(block.fusion->second, mode, "", device);
     if (line->second.mapped != nullptr) decide_block(block, line->second, mode, known->second);
   }
   return known->second;
@@ -51,7 +52,7 @@ void Decider::decide_block(const FusedBlock& block, const LayerLine& line, Mode 
     std::vector<FusedChain::Member> members;
     for (const Layer& member : block.members) members.push_back({member.path, member.slot});
     const auto chain = std::make_shared<FusedChain>(std::move(members), *line.mapped->kernel->entry);
-    return chain->facts(chain, device_, dtype_);
+    return chain->facts(chain, device_of(first), dtype_);
   });
   if (decision.kernel != nullptr) other = decision;
 
@@ -76,7 +77,7 @@ void Decider::decide_block(const FusedBlock& block, const LayerLine& line, Mode 
 /// A kernel of theirs would do a member's work before the fusion's comes to it.
 void Decider::leave_covering_layers(const FusedBlock& block, Mode mode, Fused& fused) {
   for (const Layer& layer : layers_) {
-    if (layer.slot->options().covers.empty() || mapping_of(*layer.slot, mode).mapped == nullptr) continue;
+    if (layer.slot->options().covers.empty() || mapping_of(layer, mode).mapped == nullptr) continue;
     const std::string prefix = layer.path.empty() ? "" : layer.path + ".";
     for (const std::string& below : layer.slot->options().covers) {
       const bool covers = std::any_of(block.members.begin(), block.members.end(), [&](const Layer& member) { return member.path == prefix + below; });

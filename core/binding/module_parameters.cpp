@@ -2,6 +2,8 @@
 
 #include <torch/nn/module.h>
 
+#include <algorithm>
+
 namespace graft {
 namespace {
 
@@ -9,6 +11,15 @@ namespace {
 struct Own : torch::nn::Module {
   static const auto& parameters(const torch::nn::Module& module) { return module.*(&Own::parameters_); }
 };
+
+bool all_on(c10::Device device, const torch::nn::Module& module) {
+  const auto& own = Own::parameters(module);
+  const auto children = module.children();
+  return std::all_of(own.begin(), own.end(), [&](const auto& each) {
+    const at::Tensor& parameter = each.value();
+    return !parameter.defined() || parameter.is_meta() || parameter.device() == device;
+  }) && std::all_of(children.begin(), children.end(), [&](const auto& child) { return child == nullptr || all_on(device, *child); });
+}
 
 }  // namespace
 
@@ -29,6 +40,16 @@ const at::Tensor* first_parameter(const torch::nn::Module& module) {
     if (const at::Tensor* found = first_parameter(*child)) return found;
   }
   return nullptr;
+}
+
+std::map<std::string, c10::Device> devices_of_parameters(const torch::nn::Module& module) {
+  std::map<std::string, c10::Device> devices;
+  // Nearly always all are on one, and then no paths are put together.
+  if (const at::Tensor* first = first_parameter(module); first == nullptr || all_on(first->device(), module)) return devices;
+  for (const auto& parameter : module.named_parameters()) {
+    if (!parameter.value().is_meta()) devices.emplace(parameter.key(), parameter.value().device());
+  }
+  return devices;
 }
 
 }  // namespace graft

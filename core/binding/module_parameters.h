@@ -3,6 +3,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <map>
 #include <string>
 
 namespace torch::nn {
@@ -16,5 +17,8 @@ const at::Tensor* find_parameter(const torch::nn::Module& module, const std::str
 
 /// The first that parameters() would name. Null if the module has none.
 const at::Tensor* first_parameter(const torch::nn::Module& module);
+
+/// Where each is, by its path below the module; nothing if all are on one device. Those on the meta device do not count.
+std::map<std::string, c10::Device> devices_of_parameters(const torch::nn::Module& module);
 
 }  // namespace graft

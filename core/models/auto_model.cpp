@@ -30,6 +30,16 @@ ModelConfig read_config(const std::string& name, const fs::path& folder) {
   return config;
 }
 
+/// `asked`: none for "auto".
+ModuleDevices devices_of(const std::optional<ModuleDevices>& asked, const ModelConfig& config, at::ScalarType dtype) {
+  if (asked && asked->size() == 1 && asked->contains("")) return *asked;
+  Weights shapes(dtype);
+  const std::vector<ModelPart> parts = parts_of(PreTrainedModel(config, GenerationConfig(), shapes));
+  if (!asked) return auto_devices(parts);
+  check_devices(*asked, parts);
+  return *asked;
+}
+
 }  // namespace
 
 std::shared_ptr<PreTrainedModel> AutoModelForCausalLM::without_weights(const std::string& name,
@@ -46,10 +56,11 @@ std::shared_ptr<PreTrainedModel> AutoModelForCausalLM::without_weights(const std
 std::shared_ptr<PreTrainedModel> AutoModelForCausalLM::from_pretrained(const std::string& name,
                                                                        const FromPretrainedOptions& options) {
   const auto dtype = parse_dtype(options.dtype);
-  const c10::Device device = parse_device(options.device_map);
+  const std::optional<ModuleDevices> devices = parse_device_map(options.device_map);
   const fs::path folder = fetch_model(name, options.revision, hub_options(options)).folder;
   const ModelConfig config = read_config(name, folder);
   Weights weights(open_checkpoint(folder, SafetensorsFile::Access::copy_on_write), dtype);
+  weights.place(devices_of(devices, config, weights.dtype()));
   auto model = std::make_shared<PreTrainedModel>(config, load_generation_config(folder, config), weights);
   for (const std::string& tensor : weights.left_over()) {
     if (tensor == "lm_head.weight" || tensor.ends_with(".rotary_emb.inv_freq")) continue;  // derived from others
@@ -57,7 +68,6 @@ std::shared_ptr<PreTrainedModel> AutoModelForCausalLM::from_pretrained(const std
                 "take config.json and weights from the same repository");
   }
   weights.finish();
-  if (!device.is_cpu()) model->to(device);
   model->eval();
 
   if (options.use_kernels || options.kernel_config) {

@@ -13,9 +13,17 @@
 #include "graft/activation_checkpoint.h"
 #include "graft/error.h"
 #include "graft/rope.h"
+#include "on_device.h"
 #include "packed_attention.h"
 
 namespace graft {
+
+void DecoderContext::move_to(c10::Device device) {
+  for (at::Tensor* tensor : {&cos, &sin, &mask}) *tensor = on(device, *tensor);
+  for (std::optional<Packing>* packed : {&packed_queries, &packed_keys}) {
+    if (*packed) *packed = (*packed)->to(device);
+  }
+}
 
 Attention::Attention(Weights& weights, const std::string& prefix, const ModelConfig& config, size_t layer)
     : layer_(layer),
@@ -92,11 +100,11 @@ at::Tensor Attention::attend_pages(const at::Tensor& q, const at::Tensor& k, con
     cache.append(layer_, step.pack(k), step.pack(v));
     packed = step.pack(q);
   }
-  return step.unpack(paged_slot_({packed, cache.keys(layer_), cache.values(layer_), cache.block_table(), cache.seqlens_k(),
+  return step.unpack(paged_slot_({packed, cache.keys(layer_), cache.values(layer_), cache.block_table(layer_), cache.seqlens_k(layer_),
                                   step.cu_seqlens()},
                                  [&] {
                                    return paged_attention_forward(packed, cache.keys(layer_), cache.values(layer_),
-                                                                  cache.block_table(), cache.seqlens_k(), step.cu_seqlens(),
+                                                                  cache.block_table(layer_), cache.seqlens_k(layer_), step.cu_seqlens(),
                                                                   scale_, window_, context.fused_attention);
                                  }));
 }
@@ -181,13 +189,17 @@ at::Tensor Decoder::forward(const at::Tensor& input_ids, const at::Tensor& posit
   std::tie(context.cos, context.sin) = rotary(positions, past + input_ids.size(1));
 
   for (const auto& layer : layers_) {
+    if (const c10::Device device = layer->device(); device != x.device()) {
+      x = x.to(device);
+      context.move_to(device);
+    }
     // Backward runs it again after this forward has returned: what it needs goes along.
     const auto block = [layer, context](const at::Tensor& input) { return layer->forward(input, context); };
     x = context.checkpoint ? checkpoint(block, x) : block(x);
   }
   if (context.cache != nullptr) context.cache->advance(input_ids.size(1));
   if (context.pages != nullptr) context.pages->advance(input_ids.size(1));
-  return norm_->forward(x);
+  return norm_->forward(on(norm_->weight().device(), x));
 }
 
 at::Tensor Decoder::step(const at::Tensor& input_ids, const DecodeState& state) const {
@@ -201,9 +213,21 @@ std::pair<at::Tensor, at::Tensor> Decoder::rotary(const at::Tensor& positions, i
   const at::Tensor& weight = embed_tokens_->weight;
   const RopeFrequencies rope = rope_inverse_frequencies(config_, length);
   const at::Tensor inv_freq = at::tensor(at::ArrayRef<float>(rope.inv_freq)).to(weight.device());
-  at::Tensor angles = positions.to(at::kFloat).unsqueeze(-1) * inv_freq;  // [1 or B, T, D/2]
+  at::Tensor angles = positions.to(weight.device(), at::kFloat).unsqueeze(-1) * inv_freq;  // [1 or B, T, D/2]
   angles = at::cat({angles, angles}, -1);
   return {(at::cos(angles) * rope.attention_scaling).to(weight.scalar_type()), (at::sin(angles) * rope.attention_scaling).to(weight.scalar_type())};
+}
+
+std::vector<c10::Device> Decoder::layer_devices() const {
+  std::vector<c10::Device> devices;
+  for (const auto& layer : layers_) devices.push_back(layer->device());
+  return devices;
+}
+
+bool Decoder::on_one_device() const {
+  const c10::Device first = embed_tokens_->weight.device();
+  return norm_->weight().device() == first &&
+         std::all_of(layers_.begin(), layers_.end(), [&](const auto& layer) { return layer->device() == first; });
 }
 
 bool Decoder::steps_on_device() const {

@@ -14,7 +14,7 @@
 
 namespace graft {
 
-/// What all layers of one forward share.
+/// What all layers of one forward share; its tensors are on the device of the layer that runs.
 struct DecoderContext {
   at::Tensor cos = {}, sin = {};  // [1 or B, T, D]
   at::Tensor mask = {};  // [B, 1, 1, S] bool, true: a real token; undefined if none is padding
@@ -25,6 +25,8 @@ struct DecoderContext {
   std::optional<Packing> packed_queries = {}, packed_keys = {};
   bool fused_attention = true;
   bool checkpoint = false;  // activations of a layer are computed again in backward
+
+  void move_to(c10::Device device);
 };
 
 /// What the layers share in decode on a device, where a captured graph reads it again in each step.
@@ -62,6 +64,7 @@ class DecoderLayer : public torch::nn::Module {
   /// without a place for one. See contracts/decoder_layer.h.
   at::Tensor step(const at::Tensor& x, const DecodeState& state, size_t layer) const;
   bool steps() const { return layer_slot_ && layer_slot_->bound(); }
+  c10::Device device() const { return input_layernorm_->weight().device(); }
 
  private:
   static KernelLayerOptions options_of(const ModelConfig& config, size_t layer);
@@ -77,7 +80,8 @@ class Decoder : public torch::nn::Module {
  public:
   Decoder(Weights& weights, const std::string& prefix, const ModelConfig& config);
 
-  /// input_ids [B, T] int64; positions [1 or B, T] int64; returns hidden states [B, T, H] after the final norm.
+  /// input_ids [B, T] int64; positions [1 or B, T] int64, these and the context's on the embedding's device; returns hidden states
+  /// [B, T, H] after the final norm, on that one's device.
   at::Tensor forward(const at::Tensor& input_ids, const at::Tensor& positions, DecoderContext context) const;
 
   /// One new token of each row, input_ids [B, 1]: hidden states [B, 1, H] after the final norm; undefined if a layer has no kernel for
@@ -86,7 +90,11 @@ class Decoder : public torch::nn::Module {
 
   /// Cosines and sines [1 or B, T, D] of positions [1 or B, T], for a sequence of `length` tokens.
   std::pair<at::Tensor, at::Tensor> rotary(const at::Tensor& positions, int64_t length) const;
-  /// Whether step() has a kernel for each layer, on one device.
+  /// Of each layer, in their order.
+  std::vector<c10::Device> layer_devices() const;
+  /// Whether embedding, layers and final norm are all on one.
+  bool on_one_device() const;
+  /// Whether step() has a kernel for each layer.
   bool steps_on_device() const;
   /// Whether those of a position stay what they are while a sequence grows to `length` tokens.
   bool rotary_is_fixed(int64_t length) const;

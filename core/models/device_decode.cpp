@@ -29,8 +29,8 @@ DeviceDecode::DeviceDecode(const Decoder& decoder, const Linear& lm_head, const 
   std::tie(state_.cos, state_.sin) = decoder.rotary(at::arange(capacity, whole), capacity);
   state_.cache = &cache_;
   state_.length = at::zeros({batch}, whole.dtype(at::kInt));
-  ids_ = at::zeros({batch, 1}, whole);
   results_ = at::zeros({batch + 1}, whole);
+  ids_ = results_.narrow(0, 0, batch).unsqueeze(1);
   draws_ = at::zeros({capacity, batch, 1}, whole.dtype(at::kDouble));
   drawn_ = at::zeros({1}, whole);
   for (Sent& sent : sent_) {
@@ -94,7 +94,6 @@ void DeviceDecode::choose(const at::Tensor& logits) {
   const at::Tensor uniform = sampling_.do_sample ? draws_.index_select(0, drawn_).squeeze(0) : at::Tensor();
   const at::Tensor tokens = next_tokens_on_device(logits, sampling_, uniform, bad);
   ids_.copy_(tokens.unsqueeze(1));
-  results_.narrow(0, 0, tokens.size(0)).copy_(tokens);
   if (!sampling_.do_sample) return;
   results_.narrow(0, tokens.size(0), 1).copy_(bad);
   drawn_.add_(1);

@@ -56,8 +56,8 @@ class DeviceDecode {
   KVCache cache_;
   DecodeState state_;
   Sampling sampling_;
-  at::Tensor ids_;      // [B, 1] int64: the newest tokens
-  at::Tensor results_;  // [B + 1] int64: these, and how many rows' logits were no numbers
+  at::Tensor results_;  // [B + 1] int64: the newest tokens, and how many rows' logits were no numbers
+  at::Tensor ids_;      // [B, 1]: of these the tokens
   at::Tensor draws_, drawn_;  // [capacity, B, 1] float64; [1] int64: how many are used up
   bool ran_ = false;    // a step has run, so that what is made at a first call is there
   std::unique_ptr<DeviceGraph> graph_;

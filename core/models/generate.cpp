@@ -108,7 +108,7 @@ std::vector<at::Tensor> PreTrainedModel::generate_pieces(const at::Tensor& promp
     throw Error(ErrorCode::invalid_argument, "attention_mask", "the last token of a row is padding",
                 "pad on the left: tokenizers call it padding_side='left'");
   }
-  if (!device().is_cpu()) {
+  if (!device().is_cpu() || !on_one_device()) {
     const std::string why_not = why_no_device_decode(plan, mask);
     device_decodes_->note(why_not);
     if (why_not.empty()) {
@@ -118,9 +118,9 @@ std::vector<at::Tensor> PreTrainedModel::generate_pieces(const at::Tensor& promp
   std::optional<KVCache> cache;
   std::optional<PagedKVCache> pages;
   if (asked_.paged) {
-    pages.emplace(config_, plan.batch, parameters()[0].options());
+    pages.emplace(config_, plan.batch, parameters()[0].options(), model_->layer_devices());
   } else {
-    cache.emplace(config_, plan.batch, plan.length(), parameters()[0].options());
+    cache.emplace(config_, plan.batch, plan.length(), parameters()[0].options(), model_->layer_devices());
   }
   at::Generator generator = at::detail::createCPUGenerator(plan.seed);
 
@@ -148,7 +148,10 @@ std::vector<at::Tensor> PreTrainedModel::generate_pieces(const at::Tensor& promp
   return pieces;
 }
 
+bool PreTrainedModel::on_one_device() const { return model_->on_one_device() && lm_head_->weight().device() == device(); }
+
 std::string PreTrainedModel::why_no_device_decode(const GeneratePlan& plan, const at::Tensor& attention_mask) const {
+  if (!on_one_device()) return "its layers are on several devices";
   if (asked_.paged) return "its KV cache is in pages";
   if (is_training()) return "the model trains";
   if (attention_mask.defined() && (attention_mask == 0).any().item<bool>()) return "the prompt is padded";

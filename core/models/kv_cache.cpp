@@ -35,10 +35,12 @@ void write(const at::Tensor& cache, const at::Tensor& x, int64_t at) {
 
 }  // namespace
 
-KVCache::KVCache(const ModelConfig& config, int64_t batch, int64_t capacity, at::TensorOptions options) {
+KVCache::KVCache(const ModelConfig& config, int64_t batch, int64_t capacity, at::TensorOptions options,
+                 const std::vector<c10::Device>& devices) {
   const std::array<int64_t, 4> shape = {batch, config.num_key_value_heads, std::max<int64_t>(capacity, 1),
                                         config.head_dim};
   for (int64_t layer = 0; layer < config.num_hidden_layers; ++layer) {
+    if (!devices.empty()) options = options.device(devices[size_t(layer)]);
     layers_.emplace_back(at::empty(shape, options), at::empty(shape, options));
   }
 }

@@ -13,8 +13,10 @@ namespace graft {
 /// One per sequence batch; not thread-safe.
 class KVCache {
  public:
-  /// Room for `capacity` tokens; it grows by doubling when that is passed.
-  KVCache(const ModelConfig& config, int64_t batch, int64_t capacity, at::TensorOptions options);
+  /// Room for `capacity` tokens; it grows by doubling when that is passed. `devices`: the layers', if they are not all on that of
+  /// `options`.
+  KVCache(const ModelConfig& config, int64_t batch, int64_t capacity, at::TensorOptions options,
+          const std::vector<c10::Device>& devices = {});
 
   /// Tokens that every layer has seen.
   int64_t length() const { return length_; }

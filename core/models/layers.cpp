@@ -95,15 +95,17 @@ std::tuple<at::Tensor, at::Tensor> apply_rotary_pos_emb(const at::Tensor& q, con
 at::Tensor attention_forward(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const at::Tensor& mask,
                              double scale, int64_t window, bool fused) {
   const int64_t queries = q.size(2), keys = k.size(2), group = q.size(1) / k.size(1);
-  const auto repeated = [&](const at::Tensor& x) {  // each key head serves a group of query heads
-    return group == 1 ? x : x.unsqueeze(2).expand({-1, -1, group, -1, -1}).flatten(1, 2);
+  // Each key head serves a group of query heads; on a GPU torch's own attention takes that as it is.
+  const bool as_it_is = group == 1 || (fused && q.is_cuda());
+  const auto repeated = [&](const at::Tensor& x) {
+    return as_it_is ? x : x.unsqueeze(2).expand({-1, -1, group, -1, -1}).flatten(1, 2);
   };
   // torch aligns "causal" with the first key, so it fits only where there are as many queries as keys.
   const bool plain_causal = fused && !mask.defined() && queries == keys && (window == 0 || window >= keys);
   const at::Tensor sees = plain_causal ? at::Tensor() : visible(q, keys, mask, window);
   if (fused) {
     const std::optional<at::Tensor> attn_mask = sees.defined() ? std::optional(sees) : std::nullopt;
-    return at::scaled_dot_product_attention(q, repeated(k), repeated(v), attn_mask, 0.0, plain_causal, scale)
+    return at::scaled_dot_product_attention(q, repeated(k), repeated(v), attn_mask, 0.0, plain_causal, scale, /*enable_gqa=*/group != 1 && as_it_is)
         .transpose(1, 2)
         .contiguous();
   }

@@ -16,6 +16,7 @@ class RMSNorm : public torch::nn::Module {
  public:
   RMSNorm(Weights& weights, const std::string& prefix, int64_t hidden_size, double eps);
   at::Tensor forward(const at::Tensor& x) const;
+  const at::Tensor& weight() const { return weight_; }
 
  private:
   double eps_;

@@ -6,6 +6,8 @@
 
 #include <algorithm>
 
+#include "on_device.h"
+
 namespace graft {
 
 Packing::Packing(std::vector<Span> rows, int64_t tokens, c10::Device device) : rows_(std::move(rows)), tokens_(tokens) {
@@ -28,6 +30,12 @@ std::optional<Packing> Packing::of(const at::Tensor& mask) {
     rows.push_back({first - real, last - first});
   }
   return Packing(std::move(rows), tokens, mask.device());
+}
+
+Packing Packing::to(c10::Device device) const {
+  Packing moved = *this;
+  moved.cu_seqlens_ = on(device, cu_seqlens_);
+  return moved;
 }
 
 Packing Packing::last(int64_t tokens) const {

@@ -25,6 +25,8 @@ class Packing {
 
   /// Of as many positions, with other real tokens among them.
   Packing with_rows(std::vector<Span> rows) const { return Packing(std::move(rows), tokens_, cu_seqlens_.device()); }
+  /// For tensors of that device.
+  Packing to(c10::Device device) const;
   /// Of the last `tokens` positions alone.
   Packing last(int64_t tokens) const;
 

@@ -7,10 +7,16 @@
 
 namespace graft {
 
-PagedKVCache::PagedKVCache(const ModelConfig& config, int64_t batch, at::TensorOptions options) : rows_(size_t(batch)) {
+PagedKVCache::PagedKVCache(const ModelConfig& config, int64_t batch, at::TensorOptions options, const std::vector<c10::Device>& devices)
+    : rows_(size_t(batch)) {
   const std::array<int64_t, 4> shape = {0, kPageTokens, config.num_key_value_heads, config.head_dim};
   for (int64_t layer = 0; layer < config.num_hidden_layers; ++layer) {
+    if (!devices.empty()) options = options.device(devices[size_t(layer)]);
     layers_.emplace_back(at::empty(shape, options), at::empty(shape, options));
+    const c10::Device device = layers_.back().first.device();
+    const auto known = std::find_if(steps_.begin(), steps_.end(), [&](const Step& step) { return step.device == device; });
+    step_of_layer_.push_back(size_t(known - steps_.begin()));
+    if (known == steps_.end()) steps_.push_back({device});
   }
 }
 
@@ -25,7 +31,6 @@ Packing PagedKVCache::begin_step(const Packing& tokens) {
   reserve(missing);
 
   Packing step = tokens.with_rows(std::move(spans));
-  const c10::Device device = layers_[0].first.device();
   size_t columns = 1;
   at::Tensor lengths = at::empty({int64_t(rows_.size())}, at::kInt), slots = at::empty({step.packed_tokens()}, at::kLong);
   auto* slot = slots.mutable_data_ptr<int64_t>();
@@ -43,15 +48,17 @@ Packing PagedKVCache::begin_step(const Packing& tokens) {
   at::Tensor table = at::zeros({int64_t(rows_.size()), int64_t(columns)}, at::kInt);
   for (size_t b = 0; b < rows_.size(); ++b)
     std::copy(rows_[b].pages.begin(), rows_[b].pages.end(), table.mutable_data_ptr<int32_t>() + b * columns);
-  block_table_ = table.to(device);
-  seqlens_k_ = lengths.to(device);
-  slots_ = slots.to(device);
+  for (Step& each : steps_) {
+    each.block_table = table.to(each.device);
+    each.seqlens_k = lengths.to(each.device);
+    each.slots = slots.to(each.device);
+  }
   return step;
 }
 
 void PagedKVCache::append(size_t layer, const at::Tensor& keys, const at::Tensor& values) {
-  layers_[layer].first.flatten(0, 1).index_copy_(0, slots_, keys);
-  layers_[layer].second.flatten(0, 1).index_copy_(0, slots_, values);
+  layers_[layer].first.flatten(0, 1).index_copy_(0, step_of(layer).slots, keys);
+  layers_[layer].second.flatten(0, 1).index_copy_(0, step_of(layer).slots, values);
 }
 
 void PagedKVCache::release(int64_t row) {

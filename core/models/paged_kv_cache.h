@@ -18,7 +18,8 @@ class PagedKVCache {
   /// Tokens of a page: a block of keys of the first-party CPU kernel, which reads a page in place.
   static constexpr int64_t kPageTokens = 64;
 
-  PagedKVCache(const ModelConfig& config, int64_t batch, at::TensorOptions options);
+  /// `devices`: the layers', if they are not all on that of `options`.
+  PagedKVCache(const ModelConfig& config, int64_t batch, at::TensorOptions options, const std::vector<c10::Device>& devices = {});
 
   /// Positions that every layer has seen, padding and rows that have ended included: as KVCache::length().
   int64_t length() const { return length_; }
@@ -35,8 +36,9 @@ class PagedKVCache {
 
   const at::Tensor& keys(size_t layer) const { return layers_[layer].first; }     // [P, L, K, D]
   const at::Tensor& values(size_t layer) const { return layers_[layer].second; }  // [P, L, K, D]
-  const at::Tensor& block_table() const { return block_table_; }                  // [B, X] int32
-  const at::Tensor& seqlens_k() const { return seqlens_k_; }                      // [B] int32, the step's tokens included
+  // Of the step, on a layer's device: [B, X] int32, and [B] int32 with the step's tokens included.
+  const at::Tensor& block_table(size_t layer = 0) const { return step_of(layer).block_table; }
+  const at::Tensor& seqlens_k(size_t layer = 0) const { return step_of(layer).seqlens_k; }
   int64_t pages() const { return layers_.empty() ? 0 : layers_[0].first.size(0); }
   int64_t free_pages() const { return int64_t(free_.size()); }
 
@@ -46,13 +48,20 @@ class PagedKVCache {
     int64_t tokens = 0;
     bool ended = false;
   };
+  /// What all layers of one device share in a step.
+  struct Step {
+    c10::Device device;
+    at::Tensor block_table = {}, seqlens_k = {};
+    at::Tensor slots = {};  // [N] int64: where the step's tokens go, among all tokens of all pages
+  };
+  const Step& step_of(size_t layer) const { return steps_[step_of_layer_[layer]]; }
   void reserve(int64_t pages);
 
   std::vector<std::pair<at::Tensor, at::Tensor>> layers_;
   std::vector<Row> rows_;
   std::vector<int32_t> free_;
-  at::Tensor block_table_, seqlens_k_;
-  at::Tensor slots_;  // [N] int64: where the step's tokens go, among all tokens of all pages
+  std::vector<Step> steps_;            // one for each device
+  std::vector<size_t> step_of_layer_;  // its number among them
   int64_t length_ = 0;
 };
 

@@ -11,6 +11,7 @@
 #include "graft/kernel_mapping.h"
 #include "graft/kernel_ref.h"
 #include "loss.h"
+#include "on_device.h"
 
 namespace graft {
 namespace {
@@ -87,7 +88,8 @@ void PreTrainedModel::check_labels(const at::Tensor& input_ids, const ForwardOpt
   }
 }
 
-CausalLMOutput PreTrainedModel::forward_checked(const at::Tensor& input_ids, const ForwardOptions& options, PagedKVCache* pages) {
+CausalLMOutput PreTrainedModel::forward_checked(const at::Tensor& given_ids, const ForwardOptions& options, PagedKVCache* pages) {
+  const at::Tensor input_ids = on(device(), given_ids);
   const int64_t past = pages != nullptr                     ? pages->length()
                        : options.past_key_values != nullptr ? options.past_key_values->length()
                                                             : 0;
@@ -101,7 +103,7 @@ CausalLMOutput PreTrainedModel::forward_checked(const at::Tensor& input_ids, con
       throw Error(ErrorCode::invalid_argument, "attention_mask",
                   "its shape must be [" + std::to_string(input_ids.size(0)) + ", " + std::to_string(past + tokens) + "]");
     }
-    mask = mask.to(at::kBool);
+    mask = mask.to(device(), at::kBool);
     if (!mask.all().item<bool>()) context.mask = mask.unsqueeze(1).unsqueeze(1);
   }
   std::optional<Packing> packing;
@@ -123,13 +125,15 @@ CausalLMOutput PreTrainedModel::forward_checked(const at::Tensor& input_ids, con
   if (options.logits_to_keep > 0 && options.logits_to_keep < tokens) {
     hidden = hidden.narrow(1, tokens - options.logits_to_keep, options.logits_to_keep);
   }
+  const c10::Device head = lm_head_->weight().device();
+  hidden = on(head, hidden);
   const bool loss = options.labels.defined();
   const bool skip_logits = options.skip_logits.value_or(is_training() && loss);
   CausalLMOutput output;
   if (!skip_logits) output.logits = lm_head_->forward(hidden);
   if (loss) {
-    output.loss = skip_logits ? loss_function_->forward(hidden, options.labels)
-                              : ForCausalLMLoss::from_logits(output.logits, options.labels);
+    const at::Tensor labels = on(head, options.labels);
+    output.loss = skip_logits ? loss_function_->forward(hidden, labels) : ForCausalLMLoss::from_logits(output.logits, labels);
   }
   return output;
 }

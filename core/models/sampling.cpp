@@ -1,5 +1,6 @@
 #include "sampling.h"
 
+#include <ATen/ops/add.h>
 #include <ATen/ops/amax.h>
 #include <ATen/ops/argmax.h>
 #include <ATen/ops/empty.h>
@@ -140,8 +141,18 @@ Error logits_are_no_numbers() {
                "check the weights and their dtype");
 }
 
+/// argmax in two steps, where the vocabulary can be cut into so many parts: torch's gives a row to few processors of a device.
+at::Tensor most_likely_on_device(const at::Tensor& logits) {
+  constexpr int64_t kParts = 128;
+  const int64_t vocab = logits.size(-1);
+  if (vocab % kParts != 0) return at::argmax(logits, -1);
+  const auto [best, places] = logits.contiguous().view({logits.size(0), kParts, vocab / kParts}).max(-1);
+  const at::Tensor part = best.argmax(-1, /*keepdim=*/true);
+  return at::add(places.gather(-1, part), part, vocab / kParts).squeeze(-1);
+}
+
 at::Tensor next_tokens_on_device(const at::Tensor& logits, const Sampling& sampling, const at::Tensor& uniform, at::Tensor& bad) {
-  if (!sampling.do_sample) return at::argmax(logits, -1);
+  if (!sampling.do_sample) return most_likely_on_device(logits);
   const auto [probabilities, ids] = candidates_on_device(logits, sampling);
   const at::Tensor sums = probabilities.cumsum(-1, at::kDouble), total = sums.narrow(-1, sums.size(-1) - 1, 1);
   bad = at::isfinite(total).logical_not().sum().unsqueeze(0);

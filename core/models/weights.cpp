@@ -11,6 +11,7 @@
 #include <mutex>
 #include <sstream>
 
+#include "file_pages.h"
 #include "graft/error.h"
 #include "graft/thread_pool.h"
 
@@ -57,6 +58,23 @@ std::shared_ptr<std::byte> map_memory(size_t bytes) {
   return {static_cast<std::byte*>(memory), [bytes](std::byte* p) { ::munmap(p, bytes); }};
 }
 
+/// Through the mapping and in pieces, so that little of the file is in memory at a time; converted on the device.
+at::Tensor copy_to(c10::Device device, const TensorView& view, at::ScalarType stored, at::IntArrayRef shape, at::ScalarType dtype) {
+  constexpr int64_t kPiece = 1 << 24;  // elements
+  const at::Tensor weight = at::empty(shape, at::TensorOptions(device).dtype(dtype));
+  if (device.is_meta()) return weight;
+  const at::Tensor flat = weight.view(-1);
+  const auto item = int64_t(c10::elementSize(stored));
+  for (int64_t begin = 0; begin < flat.numel(); begin += kPiece) {
+    const int64_t count = std::min(kPiece, flat.numel() - begin);
+    // As bytes: they may be misaligned in the file.
+    const at::Tensor bytes = at::from_blob(const_cast<std::byte*>(view.data) + begin * item, count * item, at::kByte);
+    flat.narrow(0, begin, count).copy_(bytes.to(device).view(stored));
+    release_pages(bytes);
+  }
+  return weight;
+}
+
 }  // namespace
 
 Weights::Weights(std::shared_ptr<const Checkpoint> checkpoint, std::optional<at::ScalarType> dtype)
@@ -76,6 +94,7 @@ at::Tensor Weights::take(const std::string& name, at::IntArrayRef shape) {
   }
   taken_.insert(name);
   const at::ScalarType stored = to_torch(view.dtype, name);
+  if (const c10::Device device = device_for(name); !device.is_cpu()) return copy_to(device, view, stored, shape, dtype_);
   if (stored == dtype_ && view.aligned()) {
     // from_blob wants a non-const pointer; the checkpoint is opened copy_on_write, so that writing is allowed.
     return at::from_blob(const_cast<std::byte*>(view.data), shape, [keep = checkpoint_](void*) {}, at::TensorOptions(stored));
@@ -87,13 +106,18 @@ at::Tensor Weights::take(const std::string& name, at::IntArrayRef shape) {
   return at::from_blob(place.get(), shape, [place](void*) {}, at::TensorOptions(dtype_));
 }
 
+c10::Device Weights::device_for(const std::string& name) const {
+  const c10::Device* device = find_device(devices_, name.substr(0, name.rfind('.')));
+  return device != nullptr ? *device : c10::kCPU;
+}
+
 std::shared_ptr<std::byte> Weights::place_for(size_t bytes) {
   if (memory_ == nullptr || memory_used_ + aligned(bytes) > memory_size_) {
     // At first for all that may come; a tensor that is taken twice may need more.
     memory_size_ = aligned(bytes);
     for (const std::string& name : checkpoint_->names()) {
       const TensorView& view = checkpoint_->tensor(name);
-      if (!taken_.contains(name)) memory_size_ += aligned(view.bytes / item_size(view.dtype) * c10::elementSize(dtype_));
+      if (!taken_.contains(name) && device_for(name).is_cpu()) memory_size_ += aligned(view.bytes / item_size(view.dtype) * c10::elementSize(dtype_));
     }
     memory_ = map_memory(std::max(memory_size_, kAlignment));
     memory_used_ = 0;

@@ -9,16 +9,21 @@
 #include <string>
 #include <vector>
 
+#include "device_plan.h"
 #include "graft/checkpoint.h"
 
 namespace graft {
 
 /// Tensors point into the memory-mapped file where dtype and alignment allow, so that nothing is copied; pages that
 /// training writes become the process's own. They keep the checkpoint open. Others lie in memory that they share, and hold no
-/// values until finish(). Not thread-safe.
+/// values until finish(). Those of other devices than the CPU are copied there as they are taken, and leave nothing in the host's
+/// memory. Not thread-safe.
 class Weights {
  public:
   Weights(std::shared_ptr<const Checkpoint> checkpoint, std::optional<at::ScalarType> dtype);
+
+  /// Where tensors go, by the modules that have them; all to the CPU if nothing is said. Before the first is taken.
+  void place(ModuleDevices devices) { devices_ = std::move(devices); }
 
   /// Without a checkpoint: every name is there, in the shape it is asked for, on torch's meta device. No memory is taken.
   explicit Weights(at::ScalarType dtype) : dtype_(dtype) {}
@@ -43,11 +48,13 @@ class Weights {
     std::shared_ptr<std::byte> place;  // holds its memory: a tensor may be dropped before finish()
     int64_t begin;  // its first element's number among those of all
   };
+  c10::Device device_for(const std::string& name) const;
   std::shared_ptr<std::byte> place_for(size_t bytes);
   void read(int64_t begin, int64_t end) const;
 
   std::shared_ptr<const Checkpoint> checkpoint_;  // null: shapes alone
   at::ScalarType dtype_;
+  ModuleDevices devices_ = {{"", c10::kCPU}};
   std::set<std::string> taken_;
   std::vector<Unread> unread_;
   int64_t unread_elements_ = 0;

@@ -80,7 +80,8 @@ struct Bound : torch::nn::Module {
   std::optional<KernelSlot> slot;
 };
 
-[[noreturn]] at::Tensor fell_back() { throw std::runtime_error("a kernel left its call to the layer's own forward"); }
+std::string running;  // the kernel that is measured
+[[noreturn]] at::Tensor fell_back() { throw std::runtime_error(running + " left its call to the layer's own forward"); }
 
 Json kernels() {
   const at::NoGradGuard no_grad;
@@ -91,6 +92,7 @@ Json kernels() {
   for (const auto& [tokens, width] : {std::pair<int64_t, int64_t>{1024, 1024}, {4096, 1024}, {16384, 4096}, {32768, 8192}}) {
     const at::Tensor x = at::randn({tokens, width}, kBf16), r = at::randn_like(x), w = at::randn({width}, kBf16), g = at::randn({tokens, 2 * width}, kBf16);
     const auto add = [&](const std::string& name, double bytes, const std::function<void()>& kernel, const std::function<void()>& own) {
+      running = name + " " + std::to_string(tokens) + "x" + std::to_string(width);
       const double mine = device_seconds(kernel), torchs = device_seconds(own);
       rows.push_back({{"kernel", name}, {"shape", std::to_string(tokens) + "x" + std::to_string(width)}, {"us", mine * 1e6}, {"share", bytes / mine / bandwidth},
                       {"torch_us", torchs * 1e6}, {"torch_share", bytes / torchs / bandwidth}});
@@ -101,13 +103,13 @@ Json kernels() {
     const Bound add_norm("AddRMSNorm/1", "graft-kernels/norm:AddRMSNorm", {.attributes = {{"eps", 1e-6}}}, w);
     add("add_rms_norm", 4 * unit, [&] { (*add_norm.slot)({x, r}, [] { return std::tuple(fell_back(), at::Tensor()); }); },
         [&] { at::rms_norm(x + r, w.sizes(), w, 1e-6); });
-    const Bound silu("SiluAndMul/1", "graft-kernels/mlp:SiluAndMul", {}, {});
+    const Bound silu("SiluAndMul/1", "graft-kernels/mlp:SiluAndMul", {}, w);  // a weight says in which dtype the layer is
     add("silu_and_mul", 3 * unit, [&] { (*silu.slot)({g}, fell_back); }, [&] { at::silu(g.narrow(1, 0, width)) * g.narrow(1, width, width); });
     const int64_t dim = 128, heads = width / dim, key_heads = std::max<int64_t>(heads / 4, 1);
     const at::Tensor q = x.view({1, tokens, heads, dim}).transpose(1, 2), k = at::randn({1, tokens, key_heads, dim}, kBf16).transpose(1, 2);
     const at::Tensor cos = at::randn({1, tokens, dim}, kBf16), sin = at::randn({1, tokens, dim}, kBf16);
     const auto turned = [&](const at::Tensor& t) { return t * cos + at::cat({-t.narrow(3, dim / 2, dim / 2), t.narrow(3, 0, dim / 2)}, 3) * sin; };
-    const Bound rope("rotary_pos_emb/1", "graft-kernels/rope:RotaryPosEmb", {}, {});
+    const Bound rope("rotary_pos_emb/1", "graft-kernels/rope:RotaryPosEmb", {}, w);
     add("rotary", 2 * (unit + double(k.nbytes())) + 2 * double(cos.nbytes()),
         [&] { (*rope.slot)({q, k, cos, sin}, [] { return std::tuple(fell_back(), at::Tensor()); }); }, [&] { turned(q), turned(k); });
   }

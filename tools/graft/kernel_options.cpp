@@ -21,6 +21,12 @@ std::string check_mapping(const std::string& text) try {
   return error.what();
 }
 
+/// What is wrong with the name of one GPU among several; empty if it is cuda:N.
+std::string check_gpu(const std::string& text) {
+  const bool named = text.size() > 5 && text.starts_with("cuda:") && text.find_first_not_of("0123456789", 5) == text.npos;
+  return named ? "" : "\"" + text + "\" is not cuda:N, as in cuda:1";
+}
+
 }  // namespace
 
 std::vector<CLI::Option*> add_kernel_options(CLI::App& command, KernelOptions& options) {
@@ -33,8 +39,8 @@ std::vector<CLI::Option*> add_kernel_options(CLI::App& command, KernelOptions& o
       command.add_option("--attn-implementation", options.attn_implementation, "a kernel reference"),
       command.add_flag("--allow-all-kernels", options.allow_all_kernels,
                        "also of publishers that the policy does not trust"),
-      command.add_option("--device", options.device)
-          ->check(CLI::IsMember({"auto", "cpu", "cuda"}))
+      command.add_option("--device", options.device, "or cuda:N; auto: the GPUs one after another as they have room, then the CPU")
+          ->check(CLI::IsMember({"auto", "cpu", "cuda"}) | CLI::Validator(check_gpu, "cuda:N"))
           ->capture_default_str(),
       command.add_option("--dtype", options.dtype)
           ->check(CLI::IsMember({"auto", "float32", "bfloat16", "float16"}))

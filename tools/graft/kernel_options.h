@@ -16,7 +16,7 @@ struct KernelOptions {
   std::vector<std::string> map;     // "LAYER=REF", "LAYER@GLOB+LAYER@GLOB=REF"; an empty reference disables the layer
   std::string attn_implementation;  // a reference, or empty
   bool allow_all_kernels = false;
-  std::string device = "auto";  // "auto", "cpu", "cuda"
+  std::string device = "auto";  // "auto", "cpu", "cuda", "cuda:1"
   std::string dtype = "auto";   // "auto", "float32", "bfloat16", "float16"
   std::string mode;  // "", "inference", "training", "training+torch_compile", "inference+torch_compile"
 };

@@ -6,8 +6,9 @@
 #include <optional>
 #include <string>
 
-#include "graft/pretrained_model.h"
+#include "graft/device_map.h"
 #include "graft/policy.h"
+#include "graft/pretrained_model.h"
 
 namespace graft {
 
@@ -19,8 +20,8 @@ struct FromPretrainedOptions {
   bool allow_all_kernels = false;
   bool use_fallback = true;
   std::optional<Policy> policy = std::nullopt;  // none given: this machine's and user's, see policy.h
-  std::string device_map = "cpu";  // "cpu", "cuda", "cuda:1", "auto" (the first GPU if there is one)
-  std::string dtype = "auto";      // "auto" (the checkpoint's), "float32", "bfloat16", "float16"
+  DeviceMap device_map = "cpu";  // "cpu", "cuda", "cuda:1", "auto" (GPUs as they have room), or devices by modules: device_map.h
+  std::string dtype = "auto";    // "auto" (the checkpoint's), "float32", "bfloat16", "float16"
   // Of the model's repo, where its name is one on a Hub:
   std::string revision = "main";                     // a branch, tag or commit
   std::optional<std::string> token = std::nullopt;   // none given: HF_TOKEN and its like, see hub_options.h

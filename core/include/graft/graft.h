@@ -8,6 +8,7 @@
 #include "graft/activation_checkpoint.h"
 #include "graft/auto_model.h"
 #include "graft/bind_report.h"
+#include "graft/device_map.h"
 #include "graft/error.h"
 #include "graft/events.h"
 #include "graft/kernel_config.h"

@@ -30,7 +30,8 @@ struct KernelizeOptions {
   bool use_fallback = true;
   /// None given: the policy of this machine and user, see policy.h.
   std::optional<Policy> policy = std::nullopt;
-  /// None given: the device of the module's first parameter; CPU if it has none, or has it on the meta device.
+  /// None given: each layer's own, which is that of its weights, or of the next ones below its module or above; CPU if there are
+  /// none, or all are on the meta device.
   std::optional<c10::Device> device = std::nullopt;
   /// fastest: each layer keeps the faster of kernel and own forward, by the shapes seen first. Forgotten by the next kernelize().
   KernelPolicy kernel_policy = KernelPolicy::always;

@@ -92,18 +92,20 @@ class PreTrainedModel : public torch::nn::Module {
 
   const ModelConfig& config() const { return config_; }
   const GenerationConfig& generation_config() const { return generation_config_; }
+  /// The embedding's, where ids are looked up. Tensors on other devices are copied; logits and loss come from lm_head's.
   c10::Device device() const;
 
  private:
   void check_ids(const at::Tensor& input_ids) const;
   /// forward for ids that were checked: looking at them waits for the device.
-  CausalLMOutput forward_checked(const at::Tensor& input_ids, const ForwardOptions& options, PagedKVCache* pages = nullptr);
+  CausalLMOutput forward_checked(const at::Tensor& given_ids, const ForwardOptions& options, PagedKVCache* pages = nullptr);
   void check_labels(const at::Tensor& input_ids, const ForwardOptions& options) const;
   /// generate(), as the prompt and what each step adds to it.
   std::vector<at::Tensor> generate_pieces(const at::Tensor& prompt, const GenerateOptions& options);
 
   /// What decodes on a device without waiting for the host, one for each batch size, kept for later calls.
   struct DeviceDecodes;
+  bool on_one_device() const;
   /// Why generate() cannot use one for these; empty if it can.
   std::string why_no_device_decode(const GeneratePlan& plan, const at::Tensor& attention_mask) const;
   /// None: a layer has no kernel for it.

@@ -1,6 +1,6 @@
 // out[b, n] = sum over k of x[b, k] * weight[n, k] for a handful of rows b: every weight is read once, and that is what takes the time.
 //
-// A block makes a tile of 8 or 16 outputs of all rows; its warps share k in chunks of 32. Weights go from memory straight into the
+// A block makes tiles of 16 outputs of all rows; its warps share k in chunks of 32. Weights go from memory straight into the
 // operands of tensor cores (m16n8k16: 16 outputs by 8 rows). Which k stands where in an operand is free as long as both have it alike: a
 // thread reads 8 neighbours and calls them the k of two products. So one width of load serves weights and inputs, and a block's first
 // weights are on their way before the kernel that makes its inputs has ended.
@@ -15,6 +15,8 @@ inline constexpr int kMostRows = 8;  // b
 inline constexpr int kChunk = 32;    // k
 
 enum class After { store, add_residual, silu_and_mul };
+
+__host__ __device__ constexpr int tile_outputs(After after) { return after == After::silu_and_mul ? 8 : 16; }
 
 template <class T>
 struct Projection {
@@ -73,7 +75,7 @@ __device__ void norm_rows(const Projection<T>& p, const T* gains, T* normed, int
   }
 }
 
-// The weights' row of an output.
+// The weights' row of an output, which one of several layers makes.
 template <class T>
 __device__ const T* weights_of(const Projection<T>& p, int output) {
   if (output < p.ends[0]) return p.weights[0] + int64_t(output) * p.inputs;
@@ -108,29 +110,32 @@ __device__ inline void multiply(float (&sums)[4], half, unsigned a0, unsigned a1
                : "r"(a0), "r"(a1), "r"(a2), "r"(a3), "r"(b0), "r"(b1));
 }
 
-// 16-bit T. kHeight: outputs of a tile, 8 or 16; with silu_and_mul 8, whose other half are the same outputs of up. kHeld: chunks of a warp
-// whose weights are in registers at once. kBlocks: of a multiprocessor at once, the next kernel's included.
-template <class T, After kAfter, int kHeight, int kWarps, int kHeld, int kBlocks = 1>
+// 16-bit T. A block makes kTiles tiles of 16 outputs, or with silu_and_mul of 8, whose other half are the same outputs of up. kHeld: chunks
+// of a warp whose weights are in registers at once. kBlocks: of a multiprocessor at once, the next kernel's included.
+template <class T, After kAfter, int kTiles, int kWarps, int kHeld, int kBlocks = 1>
 __global__ void __launch_bounds__(kWarps * 32, kBlocks) project(const __grid_constant__ Projection<T> p) {
-  constexpr bool kPairs = kAfter == After::silu_and_mul, kTwo = kPairs || kHeight == 16;
+  constexpr bool kPairs = kAfter == After::silu_and_mul;
+  constexpr int kOutputs = kTiles * tile_outputs(kAfter);
   extern __shared__ __align__(16) unsigned char memory[];
-  __shared__ float sums[kWarps][16][kMostRows + 1];
+  __shared__ float sums[kWarps][kTiles * 16][kMostRows + 1];
   const int warp = threadIdx.x / 32, lane = threadIdx.x % 32, group = lane / 4, place = lane % 4;
-  const int first = blockIdx.x * kHeight, stride = normed_stride(p.inputs);
+  const int first = blockIdx.x * kOutputs, stride = normed_stride(p.inputs);
   T *normed = reinterpret_cast<T*>(memory), *gains = normed + p.rows * stride;
-  const T* weights = weights_of(p, min(first + group, p.ends[2] - 1));
-  const T* weights2 = kPairs    ? p.weights[1] + int64_t(min(first + group, p.outputs - 1)) * p.inputs
-                      : kTwo ? weights_of(p, min(first + group + 8, p.ends[2] - 1))
-                             : nullptr;
 
-  uint4 held[kHeld], held2[kTwo ? kHeld : 1];
+  uint4 upper[kTiles][kHeld], lower[kTiles][kHeld];  // of a tile's rows
   const auto load = [&](int chunk) {
 #pragma unroll
-    for (int i = 0; i < kHeld; ++i) {
-      const int k = (chunk + i * kWarps) * kChunk + place * kEight;
-      const bool there = k < p.inputs;
-      held[i] = there ? load_weights(weights + k) : uint4{};
-      if constexpr (kTwo) held2[i] = there ? load_weights(weights2 + k) : uint4{};
+    for (int tile = 0; tile < kTiles; ++tile) {
+      const int output = first + tile * tile_outputs(kAfter) + group;
+      const T* up = kPairs ? p.weights[0] + int64_t(min(output, p.outputs - 1)) * p.inputs : weights_of(p, min(output, p.outputs - 1));
+      const T* low = kPairs ? p.weights[1] + int64_t(min(output, p.outputs - 1)) * p.inputs : weights_of(p, min(output + 8, p.outputs - 1));
+#pragma unroll
+      for (int i = 0; i < kHeld; ++i) {
+        const int k = (chunk + i * kWarps) * kChunk + place * kEight;
+        const bool there = k < p.inputs;
+        upper[tile][i] = there ? load_weights(up + k) : uint4{};
+        lower[tile][i] = there ? load_weights(low + k) : uint4{};
+      }
     }
   };
   load(warp);
@@ -140,9 +145,9 @@ __global__ void __launch_bounds__(kWarps * 32, kBlocks) project(const __grid_con
   }
   let_next_start();
   wait_for_previous();
-  // A thread finishes one sum, where it has one: a tile has no more than threads.
-  static_assert(16 * kMostRows <= kWarps * 32);
-  const int output = first + threadIdx.x % kHeight, row = threadIdx.x / kHeight;
+  // A thread finishes one sum, where it has one: a block has no more than threads.
+  static_assert(kOutputs * kMostRows <= kWarps * 32);
+  const int mine = threadIdx.x % kOutputs, row = threadIdx.x / kOutputs, output = first + mine;
   const bool finishes = row < p.rows && output < p.outputs;
   float residual = 0;
   if constexpr (kAfter == After::add_residual)
@@ -152,7 +157,7 @@ __global__ void __launch_bounds__(kWarps * 32, kBlocks) project(const __grid_con
     __syncthreads();
   }
 
-  float made[4] = {};
+  float made[kTiles][4] = {};
   const int chunks = (p.inputs + kChunk - 1) / kChunk;
   for (int chunk = warp; chunk < chunks; chunk += kHeld * kWarps) {
     uint4 x[kHeld];
@@ -166,22 +171,28 @@ __global__ void __launch_bounds__(kWarps * 32, kBlocks) project(const __grid_con
     }
 #pragma unroll
     for (int i = 0; i < kHeld; ++i) {
-      const uint4 a = held[i], b = kTwo ? held2[kTwo ? i : 0] : uint4{};
-      multiply(made, T{}, a.x, b.x, a.y, b.y, x[i].x, x[i].y);
-      multiply(made, T{}, a.z, b.z, a.w, b.w, x[i].z, x[i].w);
+#pragma unroll
+      for (int tile = 0; tile < kTiles; ++tile) {
+        const uint4 a = upper[tile][i], b = lower[tile][i];
+        multiply(made[tile], T{}, a.x, b.x, a.y, b.y, x[i].x, x[i].y);
+        multiply(made[tile], T{}, a.z, b.z, a.w, b.w, x[i].z, x[i].w);
+      }
     }
     if (chunk + kHeld * kWarps < chunks) load(chunk + kHeld * kWarps);
   }
 
 #pragma unroll
-  for (int i = 0; i < 4; ++i) sums[warp][group + (i / 2) * 8][place * 2 + i % 2] = made[i];
+  for (int tile = 0; tile < kTiles; ++tile)
+#pragma unroll
+    for (int i = 0; i < 4; ++i) sums[warp][tile * 16 + group + (i / 2) * 8][place * 2 + i % 2] = made[tile][i];
   __syncthreads();
   if (!finishes) return;
+  const int at = kPairs ? mine / 8 * 16 + mine % 8 : mine;
   float sum = 0, other = residual;
 #pragma unroll
   for (int w = 0; w < kWarps; ++w) {
-    sum += sums[w][threadIdx.x % kHeight][row];
-    if constexpr (kPairs) other += sums[w][threadIdx.x % kHeight + 8][row];
+    sum += sums[w][at][row];
+    if constexpr (kPairs) other += sums[w][at + 8][row];
   }
   finish<T, kAfter>(p, row, output, sum, other);
 }

@@ -23,8 +23,6 @@ struct Attending {
   int heads, key_heads, capacity, window;
 };
 
-inline constexpr int kAttendWarps = 8;
-
 // What a lane group, a warp and a block know of their keys: the largest score, the sum of exp2(score - largest), and that of the values.
 template <int kGroup>
 struct Softmax {
@@ -58,9 +56,9 @@ template <class T, int kDim>
 __device__ void prepare_heads(const Attending<T>& p, const HeadConstants<T, kDim>& constants, int heads_per_key, int position,
                               bool owns_new_key, float (*prepared)[kDim]) {
   constexpr int kPerLane = kDim / 32;
-  const int warp = threadIdx.x / 32, lane = threadIdx.x % 32, key_head = blockIdx.y, row = blockIdx.z;
+  const int warp = threadIdx.x / 32, lane = threadIdx.x % 32, warps = blockDim.x / 32, key_head = blockIdx.y, row = blockIdx.z;
   const T* qkv = p.qkv + int64_t(row) * (p.heads + 2 * p.key_heads) * kDim;
-  for (int i = warp; i < heads_per_key + 2; i += kAttendWarps) {
+  for (int i = warp; i < heads_per_key + 2; i += warps) {
     const bool is_q = i < heads_per_key, is_v = i == heads_per_key + 1;
     const int head = is_q ? key_head * heads_per_key + i : p.heads + (is_v ? p.key_heads : 0) + key_head;
     float x[kPerLane], squares = 0;
@@ -95,13 +93,13 @@ __device__ void prepare_heads(const Attending<T>& p, const HeadConstants<T, kDim
 }
 
 // Grid: (splits, K, B), a cluster being the splits of a key head. kGroup: at least the query heads of a key head.
-template <class T, int kDim, int kGroup>
-__global__ void __launch_bounds__(kAttendWarps * 32) attend(const __grid_constant__ Attending<T> p) {
+template <class T, int kDim, int kGroup, int kWarps>
+__global__ void __launch_bounds__(kWarps * 32) attend(const __grid_constant__ Attending<T> p) {
   constexpr int kLanes = kDim / kEight, kKeys = 32 / kLanes;  // lanes of a key; keys of a warp at once
-  constexpr int kStep = kAttendWarps * kKeys;
+  constexpr int kStep = kWarps * kKeys;
   __shared__ float prepared[kGroup + 2][kDim];
-  __shared__ float warp_values[kAttendWarps][kGroup][kDim];
-  __shared__ Softmax<kGroup> warp_softmax[kAttendWarps], block_softmax;
+  __shared__ float warp_values[kWarps][kGroup][kDim];
+  __shared__ Softmax<kGroup> warp_softmax[kWarps], block_softmax;
   __shared__ float block_values[kGroup][kDim];
 
   const int warp = threadIdx.x / 32, lane = threadIdx.x % 32, part = lane % kLanes;
@@ -114,12 +112,17 @@ __global__ void __launch_bounds__(kAttendWarps * 32) attend(const __grid_constan
   const int first = begin + split * share, last = min(first + share, position + 1);
   const T* keys = p.keys + row * p.key_strides[0] + key_head * p.key_strides[1] + part * kEight;
   const T* values = p.values + row * p.value_strides[0] + key_head * p.value_strides[1] + part * kEight;
+  constexpr int kAtOnce = kGroup > 4 ? 1 : 2;  // keys of a lane group whose loads are under way together
   int key = first + warp * kKeys + lane / kLanes;
-  Eight<T> k, v;
-  const auto load = [&](int which) {
-    if (which >= last || which >= position) return;
-    k = load_written(keys + which * p.key_strides[2]);
-    v = load_written(values + which * p.value_strides[2]);
+  Eight<T> k[kAtOnce], v[kAtOnce];
+  const auto load = [&](int from) {
+#pragma unroll
+    for (int i = 0; i < kAtOnce; ++i) {
+      const int which = from + i * kStep;
+      if (which >= last || which >= position) continue;
+      k[i] = load_written(keys + which * p.key_strides[2]);
+      v[i] = load_written(values + which * p.value_strides[2]);
+    }
   };
   load(key);
   const HeadConstants<T, kDim> constants(p, position);
@@ -137,29 +140,43 @@ __global__ void __launch_bounds__(kAttendWarps * 32) attend(const __grid_constan
 #pragma unroll
     for (int e = 0; e < kEight; ++e) q[h][e] = h < heads_per_key ? prepared[h][part * kEight + e] : 0.f;
   }
-  for (int at = first + warp * kKeys; at < last; at += kStep, key += kStep) {  // the same for all lanes of a warp
-    float key_now[kEight], value_now[kEight];
-    const bool is_new = key == position;
+  for (int at = first + warp * kKeys; at < last; at += kAtOnce * kStep, key += kAtOnce * kStep) {  // the same for all lanes of a warp
+    float key_now[kAtOnce][kEight], value_now[kAtOnce][kEight];
 #pragma unroll
-    for (int e = 0; e < kEight; ++e) {
-      key_now[e] = is_new ? prepared[heads_per_key][part * kEight + e] : to_float(k.at[e]);
-      value_now[e] = is_new ? prepared[heads_per_key + 1][part * kEight + e] : to_float(v.at[e]);
+    for (int i = 0; i < kAtOnce; ++i) {
+      const bool is_new = key + i * kStep == position;
+#pragma unroll
+      for (int e = 0; e < kEight; ++e) {
+        key_now[i][e] = is_new ? prepared[heads_per_key][part * kEight + e] : to_float(k[i].at[e]);
+        value_now[i][e] = is_new ? prepared[heads_per_key + 1][part * kEight + e] : to_float(v[i].at[e]);
+      }
     }
-    load(key + kStep);
+    load(key + kAtOnce * kStep);
 #pragma unroll
     for (int h = 0; h < kGroup; ++h) {
-      float score = 0;
+      float score[kAtOnce], largest = softmax.largest[h];
 #pragma unroll
-      for (int e = 0; e < kEight; ++e) score += q[h][e] * key_now[e];
+      for (int i = 0; i < kAtOnce; ++i) {
+        score[i] = 0;
 #pragma unroll
-      for (int offset = kLanes / 2; offset > 0; offset /= 2) score += __shfl_xor_sync(0xffffffff, score, offset);
-      if (key >= last) continue;
-      const float largest = fmaxf(softmax.largest[h], score);
-      const float before = weight_of(softmax.largest[h], largest), now = exp2f(score - largest);
+        for (int e = 0; e < kEight; ++e) score[i] += q[h][e] * key_now[i][e];
+#pragma unroll
+        for (int offset = kLanes / 2; offset > 0; offset /= 2) score[i] += __shfl_xor_sync(0xffffffff, score[i], offset);
+        if (key + i * kStep < last) largest = fmaxf(largest, score[i]);
+      }
+      const float before = weight_of(softmax.largest[h], largest);
       softmax.largest[h] = largest;
-      softmax.sum[h] = softmax.sum[h] * before + now;
+      softmax.sum[h] *= before;
 #pragma unroll
-      for (int e = 0; e < kEight; ++e) made[h][e] = made[h][e] * before + now * value_now[e];
+      for (int e = 0; e < kEight; ++e) made[h][e] *= before;
+#pragma unroll
+      for (int i = 0; i < kAtOnce; ++i) {
+        if (key + i * kStep >= last) continue;
+        const float now = exp2f(score[i] - largest);
+        softmax.sum[h] += now;
+#pragma unroll
+        for (int e = 0; e < kEight; ++e) made[h][e] += now * value_now[i][e];
+      }
     }
   }
 
@@ -187,9 +204,9 @@ __global__ void __launch_bounds__(kAttendWarps * 32) attend(const __grid_constan
     const int h = i / kDim, d = i % kDim;
     float common = -INFINITY, sum = 0, value = 0;
 #pragma unroll
-    for (int w = 0; w < kAttendWarps; ++w) common = fmaxf(common, warp_softmax[w].largest[h]);
+    for (int w = 0; w < kWarps; ++w) common = fmaxf(common, warp_softmax[w].largest[h]);
 #pragma unroll
-    for (int w = 0; w < kAttendWarps; ++w) {
+    for (int w = 0; w < kWarps; ++w) {
       const float weight = weight_of(warp_softmax[w].largest[h], common);
       sum += weight * warp_softmax[w].sum[h];
       value += weight * warp_values[w][h][d];

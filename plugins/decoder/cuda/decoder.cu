@@ -80,10 +80,8 @@ struct DecoderLayer {
         window(int(attributes.integer("sliding_window"))),
         chained(attribute_of_device(cudaDevAttrComputeCapabilityMajor) >= 9),
         processors(attribute_of_device(cudaDevAttrMultiProcessorCount)) {
-    allow_shared_memory(project<bf16, After::store, 16, 8, 4>);
-    allow_shared_memory(project<bf16, After::silu_and_mul, 8, 8, 4>);
-    allow_shared_memory(project<half, After::store, 16, 8, 4>);
-    allow_shared_memory(project<half, After::silu_and_mul, 8, 8, 4>);
+    each_normed<bf16>();
+    each_normed<half>();
     allow_shared_memory(project_float<After::store>);
     allow_shared_memory(project_float<After::silu_and_mul>);
   }
@@ -120,7 +118,7 @@ struct DecoderLayer {
       const int queries = s.heads * s.dim, one = s.key_heads * s.dim;
       const auto data = [](const Tensor& t) { return t.data<const T>(); };
 
-      run<T, After::store, 16, 8, 4>(call, {.x = data(x), .gain = data(input_norm), .eps = eps,
+      run_qkv<T>(call, {.x = data(x), .gain = data(input_norm), .eps = eps,
                                             .weights = {data(q), data(k), data(v)}, .ends = {queries, queries + one, queries + 2 * one},
                                             .residual = nullptr, .out = qkv, .rows = s.rows, .inputs = s.hidden, .outputs = s.qkv()});
       run_attention<T>(call, s, {.qkv = qkv, .q_gain = q_norm ? data(*q_norm) : nullptr, .k_gain = k_norm ? data(*k_norm) : nullptr,
@@ -130,41 +128,62 @@ struct DecoderLayer {
                                  .value_strides = {values.stride(0), values.stride(1), values.stride(2)},
                                  .out = attended, .eps = eps, .scale = scale,
                                  .heads = s.heads, .key_heads = s.key_heads, .capacity = s.capacity, .window = window});
-      run<T, After::add_residual, 8, 8, 8>(call, {.x = attended, .gain = nullptr, .eps = eps,
+      run<T, After::add_residual, 1, 16, 4>(call, {.x = attended, .gain = nullptr, .eps = eps,
                                                   .weights = {data(o)}, .ends = {s.hidden, s.hidden, s.hidden},
                                                   .residual = data(x), .out = sum, .rows = s.rows, .inputs = queries, .outputs = s.hidden});
-      run<T, After::silu_and_mul, 8, 8, 4>(call, {.x = sum, .gain = data(post_norm), .eps = eps,
+      run<T, After::silu_and_mul, 3, 8, 4>(call, {.x = sum, .gain = data(post_norm), .eps = eps,
                                                   .weights = {data(gate), data(up)}, .ends = {s.inner, 2 * s.inner, 2 * s.inner},
                                                   .residual = nullptr, .out = inner, .rows = s.rows, .inputs = s.hidden, .outputs = s.inner});
-      run<T, After::add_residual, 8, 16, 6>(call, {.x = inner, .gain = nullptr, .eps = eps,
+      run<T, After::add_residual, 1, 16, 6>(call, {.x = inner, .gain = nullptr, .eps = eps,
                                                    .weights = {data(down)}, .ends = {s.hidden, s.hidden, s.hidden},
                                                    .residual = sum, .out = out.data<T>(), .rows = s.rows, .inputs = s.inner, .outputs = s.hidden});
     });
   }
 
  private:
-  template <class T, After kAfter, int kHeight, int kWarps, int kHeld>
-  void run(const Call& call, const Projection<T>& p) const {
-    const size_t memory = p.gain != nullptr ? size_t(p.rows + 1) * size_t(normed_stride(p.inputs)) * sizeof(T) : 0;
-    const auto blocks = [&](int height) { return dim3(unsigned((p.outputs + height - 1) / height)); };
-    if constexpr (std::is_same_v<T, float>) {
-      launch(project_float<kAfter>, {blocks(8), 256, memory}, gpu_stream(call), chained, p);
-    } else {
-      launch(project<T, kAfter, kHeight, kWarps, kHeld>, {blocks(kHeight), kWarps * 32, memory}, gpu_stream(call), chained, p);
-    }
+  // Blocks and warps were chosen on an H200 for layers of Qwen3-0.6B: what is measured there is how well a kernel's start overlaps with
+  // the one before. Small blocks find a place sooner; with several rows each of them norms all of them, so that fewer blocks win.
+  template <class T>
+  void run_qkv(const Call& call, const Projection<T>& p) const {
+    p.rows <= 2 ? run<T, After::store, 1, 4, 8, 4>(call, p) : run<T, After::store, 2, 8, 4>(call, p);
   }
 
   template <class T>
+  static void each_normed() {
+    allow_shared_memory(project<T, After::store, 1, 4, 8, 4>);
+    allow_shared_memory(project<T, After::store, 2, 8, 4>);
+    allow_shared_memory(project<T, After::silu_and_mul, 3, 8, 4>);
+  }
+
+  template <class T, After kAfter, int kTiles, int kWarps, int kHeld, int kBlocks = 1>
+  void run(const Call& call, const Projection<T>& p) const {
+    const size_t memory = p.gain != nullptr ? size_t(p.rows + 1) * size_t(normed_stride(p.inputs)) * sizeof(T) : 0;
+    const auto blocks = [&](int outputs) { return dim3(unsigned((p.outputs + outputs - 1) / outputs)); };
+    if constexpr (std::is_same_v<T, float>) {
+      launch(project_float<kAfter>, {blocks(8), 256, memory}, gpu_stream(call), chained, p);
+    } else {
+      launch(project<T, kAfter, kTiles, kWarps, kHeld, kBlocks>, {blocks(kTiles * tile_outputs(kAfter)), kWarps * 32, memory}, gpu_stream(call),
+             chained, p);
+    }
+  }
+
+  // As many splits, in powers of two, as give every processor a block; one without clusters. Where 8 do not, more warps help.
+  template <class T>
   void run_attention(const Call& call, const Sizes& s, const Attending<T>& p) const {
-    unsigned splits = 1;  // without clusters; else as many as give every processor a block, in powers of two
+    unsigned splits = 1;
     while (chained && splits < 8 && int(splits * 2) * s.key_heads * s.rows <= processors) splits *= 2;
-    const Launch how = {dim3(splits, unsigned(s.key_heads), unsigned(s.rows)), kAttendWarps * 32, 0, splits};
+    const bool many_warps = splits < 8 && s.heads / s.key_heads <= 4;  // more heads take the room of more warps
+    many_warps ? run_attention<T, 16>(call, s, p, splits) : run_attention<T, 8>(call, s, p, splits);
+  }
+
+  template <class T, int kWarps>
+  void run_attention(const Call& call, const Sizes& s, const Attending<T>& p, unsigned splits) const {
+    const Launch how = {dim3(splits, unsigned(s.key_heads), unsigned(s.rows)), kWarps * 32, 0, splits};
     const auto by_group = [&]<int kDim>(std::integral_constant<int, kDim>) {
       const int group = s.heads / s.key_heads;
-      if (group <= 1) return launch(attend<T, kDim, 1>, how, gpu_stream(call), chained, p);
-      if (group <= 2) return launch(attend<T, kDim, 2>, how, gpu_stream(call), chained, p);
-      if (group <= 4) return launch(attend<T, kDim, 4>, how, gpu_stream(call), chained, p);
-      launch(attend<T, kDim, 8>, how, gpu_stream(call), chained, p);
+      if (group <= 2) return launch(attend<T, kDim, 2, kWarps>, how, gpu_stream(call), chained, p);
+      if (group <= 4) return launch(attend<T, kDim, 4, kWarps>, how, gpu_stream(call), chained, p);
+      if constexpr (kWarps <= 8) launch(attend<T, kDim, 8, kWarps>, how, gpu_stream(call), chained, p);
     };
     s.dim == 64 ? by_group(std::integral_constant<int, 64>()) : by_group(std::integral_constant<int, 128>());
   }

@@ -43,9 +43,13 @@ struct Linear {
                        gpu::on_sixteen_bytes(x[0]) && gpu::on_sixteen_bytes(weight.data<T>());
     if (!takes) return false;
     const int n = int(columns);
-    gpu::launch(gpu::project<T, gpu::After::store, 16, 8, 4>, {dim3(unsigned((n + 15) / 16)), 256}, gpu::gpu_stream(call), /*chained=*/false,
-                gpu::Projection<T>{.x = x[0], .gain = nullptr, .eps = 0, .weights = {weight.data<T>()}, .ends = {n, n, n}, .residual = nullptr,
-                                   .out = out, .rows = int(x.count()), .inputs = int(depth), .outputs = n});
+    const gpu::Projection<T> p = {.x = x[0], .gain = nullptr, .eps = 0, .weights = {weight.data<T>()}, .ends = {n, n, n}, .residual = nullptr,
+                                  .out = out, .rows = int(x.count()), .inputs = int(depth), .outputs = n};
+    // Measured on an H200 for lm_head of Qwen3-0.6B.
+    const auto launch = [&](auto* kernel, int outputs, unsigned warps) {
+      gpu::launch(kernel, {dim3(unsigned((n + outputs - 1) / outputs)), warps * 32}, gpu::gpu_stream(call), /*chained=*/false, p);
+    };
+    p.rows <= 2 ? launch(gpu::project<T, gpu::After::store, 1, 4, 8, 4>, 16, 4) : launch(gpu::project<T, gpu::After::store, 2, 8, 2, 3>, 32, 8);
     return true;
   }
 };
