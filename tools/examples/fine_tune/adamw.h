@@ -18,7 +18,7 @@ class AdamW {
 
  private:
   struct State {
-    at::Tensor parameter, average, square_average, steps;
+    at::Tensor parameter = {}, average = {}, square_average = {}, steps = {};
   };
   std::vector<State> states_;
   Settings settings_;
