@@ -2,6 +2,7 @@
 #pragma once
 
 #include <ATen/ops/arange.h>
+#include <ATen/CPUGeneratorImpl.h>
 #include <ATen/ops/randn.h>
 #include <unistd.h>
 
@@ -44,9 +45,9 @@ class Model {
   void write_weights(const nlohmann::json& config, bool qwen) {
     std::vector<at::Tensor> kept;
     std::vector<std::pair<std::string, TensorView>> tensors;
-    at::manual_seed(7);
+    at::Generator generator = at::detail::createCPUGenerator(/*seed=*/7);  // at::manual_seed() would ask for a GPU, before Graft opens it
     const auto add = [&](const std::string& name, std::vector<int64_t> shape, double deviation, double mean = 0) {
-      kept.push_back((at::randn(shape) * deviation + mean).contiguous());
+      kept.push_back((at::randn(shape, generator, at::kFloat) * deviation + mean).contiguous());
       const at::Tensor& tensor = kept.back();
       tensors.emplace_back(name, TensorView{SafetensorsDType::F32, shape, static_cast<const std::byte*>(tensor.const_data_ptr()), tensor.nbytes()});
     };

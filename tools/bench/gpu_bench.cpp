@@ -31,6 +31,8 @@
 #include "graft/auto_model.h"
 #include "graft/kernel_slot.h"
 #include "graft/kernelize.h"
+#include "graft/runtime.h"
+#include "tensor_view.h"
 
 namespace {
 
@@ -83,6 +85,37 @@ struct Bound : torch::nn::Module {
 std::string running;  // the kernel that is measured
 [[noreturn]] at::Tensor fell_back() { throw std::runtime_error(running + " left its call to the layer's own forward"); }
 
+/// The same kernel's forward, called with ready descriptors: what is left is its launch.
+std::function<void()> raw_launch(const at::Tensor& x, const at::Tensor& w) {
+  const auto kernel = std::make_shared<Kernel>(Runtime::shared().load(KernelRef::parse("graft-kernels/norm:RMSNorm"), {.device = "cuda:0"}));
+  graft_value eps{};
+  eps.tag = GRAFT_FLOAT;
+  eps.as.number = 1e-6;
+  graft_instance* instance = nullptr;
+  if (kernel->entry->create(kernel->entry, &ContractRegistry::shared().at("RMSNorm/1").contract(), to_graft(kGpu), &eps, &instance) != GRAFT_OK)
+    throw std::runtime_error("the kernel's create failed");
+  struct Ready {
+    at::Tensor tensors[3];
+    graft_tensor views[3];
+    graft_value arguments[4] = {};
+    graft_call call = {};
+  };
+  const auto ready = std::make_shared<Ready>();
+  const at::Tensor given[] = {x, w, at::empty_like(x)};
+  for (int i = 0; i < 3; ++i) {
+    ready->tensors[i] = given[i];
+    ready->views[i] = view(given[i]);
+    ready->arguments[i] = as_value(&ready->views[i]);
+  }
+  ready->call.struct_size = sizeof(graft_call);
+  ready->call.device = to_graft(kGpu);
+  ready->call.stream = stream().native_handle();
+  ready->call.thread_count = 1;
+  return [=] {
+    if (kernel->entry->forward(instance, &ready->call, ready->arguments) != GRAFT_OK) throw std::runtime_error("the kernel's forward failed");
+  };
+}
+
 Json kernels() {
   const at::NoGradGuard no_grad;
   Json out;
@@ -127,6 +160,7 @@ Json kernels() {
     synchronize();
     return best;
   };
+  out["host_us_raw_launch"] = host_us(raw_launch(x, w));
   out["host_us_bound"] = host_us([&] { (*norm.slot)({x}, fell_back); });
   out["host_us_torch_rms_norm"] = host_us([&] { at::rms_norm(x, w.sizes(), w, 1e-6); });
   return out;

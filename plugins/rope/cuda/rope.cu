@@ -28,7 +28,8 @@ struct RotaryPosEmb {
                                                                        Heads<const T>(sin),
                                                                        q.size(0),
                                                                        q.size(2),
-                                                                       q.size(3)});
+                                                                       q.size(3),
+                                                                       0});
     });
   }
 
@@ -40,7 +41,7 @@ struct RotaryPosEmb {
     gpu::with_dtype(cos.dtype(), [&](auto of) {
       using T = decltype(of);
       const gpu::Turned<T> nothing{Heads<const T>(cos), Heads<T>(cos), 0};
-      gpu::Rotation<T> rotation{{nothing, nothing}, Heads<const T>(cos), Heads<const T>(sin), 0, cos.size(1), cos.size(2)};
+      gpu::Rotation<T> rotation{{nothing, nothing}, Heads<const T>(cos), Heads<const T>(sin), 0, cos.size(1), cos.size(2), 0};
       int count = 0;
       for (int index = kQ; index <= kK; ++index) {
         if (!needed(index)) continue;

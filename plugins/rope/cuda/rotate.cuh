@@ -25,6 +25,7 @@ struct Rotation {
   Turned<T> turned[2];  // queries and keys; one without heads is not there
   Heads<const T> cos, sin;
   int64_t batch, tokens, dim;
+  unsigned groups = 0;  // of kHeadsAtOnce heads
 };
 
 // Heads that a thread turns by the same cos and sin, all of them in flight at once.
@@ -51,16 +52,19 @@ struct Turn {
   }
 };
 
-// blockIdx.y: kHeadsAtOnce heads of the queries, then of the keys. threadIdx.x: a pack of a token's row, threadIdx.y: the token.
+// Blocks that run together have the same tokens and different heads, so that what they read lies together and cos and sin are read
+// from memory once. A block's kHeadsAtOnce heads are of the queries, or then of the keys. threadIdx.x: a pack of a token's row,
+// threadIdx.y: the token.
 template <class T, int N, bool kBack>
 __global__ void __launch_bounds__(256) rotate_rows(Rotation<T> a) {
-  const int64_t token = int64_t(blockIdx.x) * blockDim.y + threadIdx.y;
+  const unsigned tokens_block = blockIdx.x / a.groups, group = blockIdx.x % a.groups;
+  const int64_t token = int64_t(tokens_block) * blockDim.y + threadIdx.y;
   if (token >= a.batch * a.tokens) return;
   const int64_t place = token / a.tokens, at = token - place * a.tokens;
   const int first_groups = int((a.turned[0].heads + kHeadsAtOnce - 1) / kHeadsAtOnce);
-  const bool second = int(blockIdx.y) >= first_groups;
+  const bool second = int(group) >= first_groups;
   const Turned<T>& turned = a.turned[second];
-  const int64_t head = int64_t(second ? blockIdx.y - first_groups : blockIdx.y) * kHeadsAtOnce;
+  const int64_t head = int64_t(second ? group - first_groups : group) * kHeadsAtOnce;
   const int half = int(a.dim / 2);
   const T *cos = a.cos.row(place, 0, at), *sin = a.sin.row(place, 0, at);
   for (int i = threadIdx.x * N; i < half; i += blockDim.x * N) {
@@ -82,15 +86,15 @@ __global__ void __launch_bounds__(256) rotate_rows(Rotation<T> a) {
 }
 
 template <bool kBack, class T>
-void rotate_heads(Stream stream, const Rotation<T>& a) {
+void rotate_heads(Stream stream, Rotation<T> a) {
   const auto groups = [&](int i) { return (a.turned[i].heads + kHeadsAtOnce - 1) / kHeadsAtOnce; };
   const int64_t tokens = a.batch * a.tokens, half = a.dim / 2, group_count = groups(0) + groups(1);
   if (tokens == 0 || half == 0 || group_count == 0) return;
+  a.groups = unsigned(group_count);
   const auto launch = [&]<int N>() {
     const int64_t lanes = std::min<int64_t>(half / N, 256), rows = std::min<int64_t>(256 / lanes, tokens);
     rotate_rows<T, N, kBack>
-        <<<dim3(unsigned((tokens + rows - 1) / rows), unsigned(group_count)), dim3(unsigned(lanes), unsigned(rows)), 0, stream>>>(
-            a);
+        <<<unsigned((tokens + rows - 1) / rows * group_count), dim3(unsigned(lanes), unsigned(rows)), 0, stream>>>(a);
   };
   bool packed = half % kPack<T> == 0 && a.cos.aligned(16) && a.sin.aligned(16);
   for (const Turned<T>& turned : a.turned) packed = packed && (turned.heads == 0 || turned.aligned(16));
