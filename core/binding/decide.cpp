@@ -208,7 +208,7 @@ c10::Device Decider::device_of(const Layer& layer) const {
 const LayerLine& Decider::mapping_of(const Layer& at, Mode mode) {
   const SlotState& layer = *at.slot;
   const c10::Device device = device_of(at);
-  const auto [found, fresh] = mappings_.try_emplace({layer.layer(), mode, device.str()});
+  const auto [found, fresh] = mappings_.try_emplace({layer.layer(), mode, device.type(), device.index()});
   LayerLine& line = found->second;
   if (!fresh) return line;
   if (!mapping_off_.empty()) return line = {LayerState::disabled, nullptr, mapping_off_};

@@ -89,7 +89,7 @@ class Decider {
   std::vector<std::string> warnings_;
   std::set<std::string> covered_;  // paths of layers whose work a kernel above them does, in some mode
   // What holds for all layers of a name, a reference, a kind, on a device, is found once.
-  std::map<std::tuple<std::string, Mode, std::string>, LayerLine> mappings_;
+  std::map<std::tuple<std::string, Mode, c10::DeviceType, c10::DeviceIndex>, LayerLine> mappings_;
   std::map<std::string, std::shared_ptr<const MappedKernel>> mapped_;
   std::map<std::tuple<const MappedKernel*, Mode, const graft_contract*, at::ScalarType>, std::optional<Error>> objections_;
 };
