@@ -82,8 +82,7 @@ class KernelBackward : public torch::autograd::Node {
                                           [](const at::Tensor& g) { return g.defined(); });
     if (!any_gradient) return grad_inputs;
 
-    c10::OptionalDeviceGuard on_its_device;
-    if (!instance_->facts.device.is_cpu()) on_its_device.reset_device(instance_->facts.device);
+    const OnDevice on_its_device(instance_->facts.device);
     CallValues arguments, gradients, results;
     unpack(arguments);
     for (size_t i = 0; i < grad_outputs.size(); ++i) {

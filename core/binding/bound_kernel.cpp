@@ -186,10 +186,9 @@ inline BoundKernel::Outcome BoundKernel::call_as_planned(const CallPlan& plan, s
 BoundKernel::Outcome BoundKernel::call_otherwise(const CallPlan& plan, std::initializer_list<TensorArg> inputs, at::Tensor* outputs, size_t output_count) const {
   if (!plan.served) return Outcome::unsupported;
   if (plan.returned > output_count) throw_too_many_outputs();
-  c10::OptionalDeviceGuard on_its_device;
+  const OnDevice on_its_device(facts().device);
   if (off_cpu_) {
     if (Capturing::now() && (kernel().entry->flags & GRAFT_ENTRY_GRAPH_SAFE) == 0) return Outcome::unsupported;
-    on_its_device.reset_device(facts().device);
     if (!plan.for_backward && !plan.copies) return run(plan, inputs.begin(), outputs, nullptr);
   }
   SavedOutputs saved;

@@ -30,7 +30,6 @@ KernelCall::KernelCall(c10::Device device, size_t workspace) : cpu_() {
     cpu_ = make_cpu_call(ThreadPool::shared(), scratch_->data(), workspace);
     return;
   }
-  guard_.reset_device(device);
   graft_call& call = cpu_.call;
   call.struct_size = sizeof(graft_call);
   call.flags = capturing ? GRAFT_CALL_CAPTURING : 0;

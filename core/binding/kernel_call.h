@@ -12,7 +12,7 @@
 
 namespace graft {
 
-/// While it lives, its device is the current one. The call goes onto that device's current stream, and its workspace is of torch's own
+/// On a device that is the current one: see OnDevice. The call goes onto that device's current stream, and its workspace is of torch's own
 /// allocator, which hands the memory out again in the stream's order; on the CPU, the shared thread pool and the thread's scratch.
 class KernelCall {
  public:
@@ -23,10 +23,20 @@ class KernelCall {
   const graft_call* get() const { return &cpu_.call; }
 
  private:
-  c10::OptionalDeviceGuard guard_;
   std::optional<Scratch> scratch_;
   c10::DataPtr memory_;
   CpuCall cpu_;
+};
+
+/// While it lives, its device is the current one; on the CPU it does nothing.
+class OnDevice {
+ public:
+  explicit OnDevice(c10::Device device) {
+    if (!device.is_cpu()) guard_.reset_device(device);
+  }
+
+ private:
+  c10::OptionalDeviceGuard guard_;
 };
 
 /// While it lives, what this thread enqueues becomes part of a graph: entries are told so, and those that are not GRAPH_SAFE are not

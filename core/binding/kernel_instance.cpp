@@ -25,11 +25,6 @@ std::string_view device_name(int32_t type) {
   }
 }
 
-/// The device that is to be the current one while the entry is called; none for the CPU, which always is.
-std::optional<c10::Device> device_to_guard(const KernelInstance& instance) {
-  return instance.facts.device.is_cpu() ? std::nullopt : std::optional(instance.facts.device);
-}
-
 }  // namespace
 
 void check_served(const KernelInstance& instance) {
@@ -71,7 +66,7 @@ void check_served(const KernelInstance& instance) {
 }
 
 void create(KernelInstance& instance) {
-  const c10::OptionalDeviceGuard on_its_device(device_to_guard(instance));
+  const OnDevice on_its_device(instance.facts.device);
   const graft_entry& entry = *instance.kernel.entry;
   const graft_status status = call_plugin([&] {
     return entry.create(&entry, &instance.contract(), to_graft(instance.facts.device),
@@ -85,7 +80,7 @@ void create(KernelInstance& instance) {
 void prepare(const KernelInstance& instance, const graft_value* arguments) {
   const graft_entry& entry = *instance.kernel.entry;
   if (entry.prepare == nullptr) return;
-  const c10::OptionalDeviceGuard on_its_device(device_to_guard(instance));
+  const OnDevice on_its_device(instance.facts.device);
   const graft_status status = call_plugin([&] { return entry.prepare(instance.made, arguments); });
   if (status != GRAFT_OK) throw_plugin_error(status, instance.kernel.ref.str(), "prepare");
 }

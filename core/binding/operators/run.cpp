@@ -146,6 +146,7 @@ at::ScalarType layer_dtype(const ContractBinding& binding) {
 std::vector<at::Tensor> run_forward(const OperatorCall& call, bool saved) {
   const graft_contract& contract = call.contract();
   const OperatorKind kind = saved ? OperatorKind::forward : OperatorKind::call;
+  const OnDevice on_its_device(call.device());
   CallValues values;
   set_inputs(values, call);
   ContractBinding binding;
@@ -185,6 +186,7 @@ std::vector<at::Tensor> run_forward(const OperatorCall& call, bool saved) {
 
 std::vector<at::Tensor> run_backward(const BackwardCall& call) {
   const graft_contract& contract = call.contract();
+  const OnDevice on_its_device(call.device());
   CallValues values, grad_outputs, grad_inputs;
   PastShapes past;
   set_inputs(values, call);
