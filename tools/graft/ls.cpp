@@ -155,6 +155,14 @@ int list(const CacheOptions& options, bool json) {
   return kDone;
 }
 
+/// "cuda 8.0-8.9"
+std::string text_of(const MappedDevice& device) {
+  if (device.kind.empty()) return "all devices";
+  if (!device.capability) return device.kind;
+  const auto [min, max] = *device.capability;
+  return fmt::format("{} {}.{}-{}.{}", device.kind, min / 10, min % 10, max / 10, max % 10);
+}
+
 int list_default_mapping(bool json) {
   const KernelConfig& config = KernelConfig::defaults();
   if (json) {
@@ -163,7 +171,7 @@ int list_default_mapping(bool json) {
   }
   for (const auto& [layer, mapping] : config.layers())
     for (const LayerMapping::Line& each : mapping.lines())
-      fmt::print("{:<17} {:<12} {:<10} {}\n", layer, each.device.kind.empty() ? "all devices" : each.device.kind,
+      fmt::print("{:<17} {:<12} {:<10} {}\n", layer, text_of(each.device),
                  each.mode == Mode::Fallback ? "all modes" : name(each.mode), each.reference);
   return kDone;
 }
