@@ -42,13 +42,18 @@ struct PreTrainedModel::DeviceDecodes {
     idle.push_back(std::move(decode));
     if (idle.size() > kMost) idle.erase(idle.begin());
   }
-  /// Kernels are bound anew.
-  void clear() {
-    const std::lock_guard lock(mutex);
-    idle.clear();
-    why_not.clear();
-    ++now;
-  }
+  /// While kernels are bound anew: at its end, also by an exception, all that was made for those before is dropped, and what a
+  /// generate() still uses is when that gives it back.
+  class Renewal {
+   public:
+    explicit Renewal(DeviceDecodes& decodes) : decodes_(decodes) {}
+    ~Renewal() { decodes_.clear(); }
+    Renewal(const Renewal&) = delete;
+
+   private:
+    DeviceDecodes& decodes_;
+  };
+
   void note(std::string why) {
     const std::lock_guard lock(mutex);
     why_not = std::move(why);
@@ -59,6 +64,13 @@ struct PreTrainedModel::DeviceDecodes {
   }
 
  private:
+  void clear() {
+    const std::lock_guard lock(mutex);
+    idle.clear();
+    why_not.clear();
+    ++now;
+  }
+
   std::mutex mutex;
   std::vector<std::unique_ptr<DeviceDecode>> idle;
   std::vector<const void*> made_for;

@@ -193,7 +193,7 @@ KernelizeOptions PreTrainedModel::kernelize_options(const Asked& asked) const {
 
 BindReport PreTrainedModel::kernelize(const ModelKernelizeOptions& options) {
   asked_.kernelize(options);
-  device_decodes_->clear();
+  const DeviceDecodes::Renewal renewal(*device_decodes_);
   return graft::kernelize(*this, kernelize_options(asked_));
 }
 
@@ -201,7 +201,7 @@ void PreTrainedModel::unkernelize() {
   asked_.kernels = false;
   asked_.attention_kernel.clear();
   asked_.paged_kernel.clear();
-  device_decodes_->clear();
+  const DeviceDecodes::Renewal renewal(*device_decodes_);
   graft::unkernelize(*this);
 }
 
@@ -209,7 +209,7 @@ BindReport PreTrainedModel::set_attn_implementation(const std::string& implement
                                                     bool use_fallback, const std::optional<Policy>& policy,
                                                     std::optional<KernelPolicy> kernel_policy) {
   asked_.set_attention(implementation, allow_all_kernels, use_fallback, policy, kernel_policy);
-  device_decodes_->clear();
+  const DeviceDecodes::Renewal renewal(*device_decodes_);
   return graft::kernelize(*this, kernelize_options(asked_));
 }
 
