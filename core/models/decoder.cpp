@@ -114,10 +114,7 @@ KernelLayerOptions Attention::attributes() const {
 }
 
 DecoderLayer::DecoderLayer(Weights& weights, const std::string& prefix, const ModelConfig& config, size_t layer)
-    : layer_slot_(config.attention_bias || config.mlp_bias
-                      ? std::nullopt
-                      : std::optional(register_kernel_layer(*this, "DecoderLayer/1", options_of(config, layer)))),
-      self_attn_(
+    : self_attn_(
           register_module("self_attn", std::make_shared<Attention>(weights, prefix + "self_attn.", config, layer))),
       mlp_(register_module("mlp", std::make_shared<SwiGLUMLP>(weights, prefix + "mlp.", config))),
       input_layernorm_(register_module("input_layernorm",
@@ -130,7 +127,10 @@ DecoderLayer::DecoderLayer(Weights& weights, const std::string& prefix, const Mo
       add_norm_slot_(register_kernel_layer(*this, "AddRMSNorm/1",
                                            {.attributes = {{"eps", config.rms_norm_eps}},
                                             .weights = {{"weight", "post_attention_layernorm.weight"}},
-                                            .covers = {"post_attention_layernorm"}})) {}
+                                            .covers = {"post_attention_layernorm"}})),
+      layer_slot_(config.attention_bias || config.mlp_bias
+                      ? std::nullopt
+                      : std::optional(register_kernel_layer(*this, "DecoderLayer/1", options_of(config, layer)))) {}
 
 at::Tensor DecoderLayer::forward(const at::Tensor& x, const DecoderContext& context) const {
   const at::Tensor attended = self_attn_->forward(input_layernorm_->forward(x), context);

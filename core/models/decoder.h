@@ -69,11 +69,11 @@ class DecoderLayer : public torch::nn::Module {
  private:
   static KernelLayerOptions options_of(const ModelConfig& config, size_t layer);
 
-  std::optional<KernelSlot> layer_slot_;  // none if projections have biases, which the contract does not
   std::shared_ptr<Attention> self_attn_;
   std::shared_ptr<SwiGLUMLP> mlp_;
   std::shared_ptr<RMSNorm> input_layernorm_, post_attention_layernorm_;
   KernelSlot add_norm_slot_;  // residual connection and post_attention_layernorm in one
+  std::optional<KernelSlot> layer_slot_;  // all of it, in decode; none if projections have biases, which the contract does not
 };
 
 class Decoder : public torch::nn::Module {
