@@ -42,24 +42,12 @@ struct Attention {
                std::optional<Tensor> lse) const {
     if (mask || lse) throw Unsupported("a mask, or the log-sum-exp for backward");
     if (out.numel() == 0) return;
-    gpu::demand_alignment({q, k, v, out});
-    gpu::Problem p{};
-    p.q = gpu::rows_of(q, 2, 1);
-    p.k = gpu::rows_of(k, 2, 1);
-    p.v = gpu::rows_of(v, 2, 1);
-    p.out = out.data<void>();
+    gpu::Problem p = gpu::problem_of(options, q, k, v, out, 2, 1);
     p.batch = uint32_t(q.size(0));
-    p.query_heads = uint32_t(q.size(1));
-    p.key_heads = uint32_t(k.size(1));
-    p.queries = uint32_t(q.size(2));
-    p.keys = uint32_t(k.size(2));
-    p.window = gpu::window_of(options);
-    p.scale = float(options.scale);
-    p.softcap = float(options.softcap);
     p.causal = options.causal || p.queries == 1;  // a single query stands beside the last key
     const int64_t rows = int64_t(p.queries) * p.group();
     const bool all_see = !p.causal || p.keys >= p.queries;
-    p.splits = all_see ? uint32_t(gpu::splits_of(p.batch, p.key_heads, rows, seen(p.keys), p.causal)) : 1;
+    if (all_see) p.splits = uint32_t(gpu::splits_of(p.batch, p.key_heads, rows, seen(p.keys), p.causal));
     if (p.splits > 1) {
       p.parts = call.workspace<void>();
       p.part_lse = reinterpret_cast<float*>(call.workspace<gpu::bf16>() + out.numel() * p.splits);
@@ -78,5 +66,5 @@ struct Attention {
 }  // namespace
 }  // namespace graft
 
-GRAFT_PLUGIN(graft::gpu::for_cuda(graft::plugin::entry<graft::Attention>("Attention", "attention/1")),
+GRAFT_PLUGIN(graft::gpu::for_attention(graft::plugin::entry<graft::Attention>("Attention", "attention/1")),
              graft::varlen_attention_entry())

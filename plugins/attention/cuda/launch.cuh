@@ -7,10 +7,6 @@
 
 namespace graft::gpu {
 
-inline void require(cudaError_t error) {
-  if (error != cudaSuccess) throw std::runtime_error(std::string("attention: ") + cudaGetErrorString(error));
-}
-
 template <class T>
 KernelArguments<T> arguments_of(const Problem& p) {
   const auto data = [](const Rows& rows) { return static_cast<T*>(const_cast<void*>(rows.data)); };
@@ -49,7 +45,7 @@ void launch_kernel(const Problem& problem, Stream stream) {
   static_assert(!KTraits::IsInvalid());
   constexpr int shared = sizeof(typename KTraits::SharedStorage);
   const auto kernel = attention_kernel<KTraits>;
-  require(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, shared));
+  check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, shared), "asking for shared memory");
   const int64_t full = ceil_divide(int64_t(problem.queries) * problem.group(), KTraits::CTA_TILE_Q);
   const bool unequal = problem.first_query != nullptr;  // then each sequence may end in a tile that is not full
   const dim3 grid(uint32_t(unequal ? full + problem.batch : full), problem.splits,

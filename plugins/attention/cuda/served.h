@@ -50,6 +50,27 @@ inline uint32_t window_of(const AttentionOptions& options) {
   return options.window > 0 ? uint32_t(std::min<int64_t>(options.window - 1, kNoWindow)) : kNoWindow;
 }
 
+// What both entries say of their tensors; tokens, heads: the positions of these dimensions.
+inline Problem problem_of(const AttentionOptions& options, const plugin::Tensor& q, const plugin::Tensor& k, const plugin::Tensor& v,
+                          const plugin::Tensor& out, int tokens, int heads) {
+  demand_alignment({q, k, v, out});
+  Problem p{};
+  p.q = rows_of(q, tokens, heads);
+  p.k = rows_of(k, tokens, heads);
+  p.v = rows_of(v, tokens, heads);
+  p.out = out.data<void>();
+  p.query_heads = uint32_t(q.size(heads));
+  p.key_heads = uint32_t(k.size(heads));
+  p.queries = uint32_t(q.size(tokens));
+  p.keys = uint32_t(k.size(tokens));
+  p.window = window_of(options);
+  p.scale = float(options.scale);
+  p.softcap = float(options.softcap);
+  p.causal = options.causal;
+  p.splits = 1;
+  return p;
+}
+
 inline void launch(const Problem& problem, graft_dtype dtype, int64_t head_dimension, uint32_t tile, Stream stream) {
   const auto with_dimension = [&]<class T>(T) {
     if (head_dimension == 64) return launch_attention<T, 64>(problem, tile, stream);
@@ -59,11 +80,8 @@ inline void launch(const Problem& problem, graft_dtype dtype, int64_t head_dimen
   with_dimension(half{});
 }
 
-inline plugin::Entry for_cuda(plugin::Entry entry) {
-  return entry.device(GRAFT_DEVICE_CUDA)
-      .capability(80, 999)
-      .dtypes({plugin::bfloat16, plugin::float16})
-      .flags(GRAFT_ENTRY_GRAPH_SAFE | GRAFT_ENTRY_COMPILE_SAFE | GRAFT_ENTRY_DETERMINISTIC);
+inline plugin::Entry for_attention(plugin::Entry entry) {
+  return for_gpu(std::move(entry)).dtypes({plugin::bfloat16, plugin::float16}).flags(GRAFT_ENTRY_DETERMINISTIC);
 }
 
 }  // namespace graft::gpu

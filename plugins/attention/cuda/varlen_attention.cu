@@ -29,24 +29,10 @@ struct VarlenAttention {
                std::optional<Tensor> lse) const {
     if (lse) throw Unsupported("the log-sum-exp for backward");
     if (out.numel() == 0 || cu_seqlens_q.size(0) < 2) return;
-    gpu::demand_alignment({q, k, v, out});
-    gpu::Problem p{};
-    p.q = gpu::rows_of(q, 0, 1);
-    p.k = gpu::rows_of(k, 0, 1);
-    p.v = gpu::rows_of(v, 0, 1);
-    p.out = out.data<void>();
+    gpu::Problem p = gpu::problem_of(options, q, k, v, out, 0, 1);
     p.first_query = cu_seqlens_q.data<int32_t>();
     p.first_key = cu_seqlens_k.data<int32_t>();
     p.batch = uint32_t(cu_seqlens_q.size(0) - 1);
-    p.query_heads = uint32_t(q.size(1));
-    p.key_heads = uint32_t(k.size(1));
-    p.queries = uint32_t(q.size(0));
-    p.keys = uint32_t(k.size(0));
-    p.window = gpu::window_of(options);
-    p.scale = float(options.scale);
-    p.softcap = float(options.softcap);
-    p.causal = options.causal;
-    p.splits = 1;
     const int64_t rows = gpu::ceil_divide(p.queries, p.batch) * p.group();  // of a sequence of average length
     gpu::launch(p, q.dtype(), q.size(2), gpu::tile_of(rows, p.causal), gpu::gpu_stream(call));
   }
@@ -58,7 +44,7 @@ struct VarlenAttention {
 }  // namespace
 
 Entry varlen_attention_entry() {
-  return gpu::for_cuda(entry<VarlenAttention>("VarlenAttention", "varlen_attention/1"));
+  return gpu::for_attention(entry<VarlenAttention>("VarlenAttention", "varlen_attention/1"));
 }
 
 }  // namespace graft

@@ -67,11 +67,11 @@ __device__ float sum_over_warp(float (&values)[kValues]) {
 #pragma unroll
     for (int i = 0; i < half; ++i) {
       const float give = upper ? values[i] : values[i + half], keep = upper ? values[i + half] : values[i];
-      values[i] = keep + from_lane_across(give, mask);
+      values[i] = keep + from_lane_xor(give, mask);
     }
   }
   float sum = values[0];
-  for (; mask > 0; mask /= 2) sum += from_lane_across(sum, mask);
+  for (; mask > 0; mask /= 2) sum += from_lane_xor(sum, mask);
   return sum;
 }
 
@@ -161,8 +161,8 @@ void multiply_few_rows(Stream stream, FewRows<T> x, int64_t depth, int64_t colum
   if (x.count == 0 || columns == 0) return;
   for (int i = x.count; i < kFewRows; ++i) x.row[i] = x.row[x.count - 1];  // multiplied, not written
   bool wide = depth * int64_t(sizeof(T)) % 16 == 0;
-  for (const T* row : x.row) wide = wide && on_sixteen_bytes(row);
-  for (const T* weight : write.weight) wide = wide && on_sixteen_bytes(weight);
+  for (const T* row : x.row) wide = wide && aligned16(row);
+  for (const T* weight : write.weight) wide = wide && aligned16(weight);
 
   constexpr int64_t kColumns = kSlots / Write::kMatrices, kEnoughWarps = 2048;  // 16 for each multiprocessor of an H100
   const int64_t groups = (columns + kColumns - 1) / kColumns;

@@ -60,7 +60,7 @@ __device__ void norm_rows(const Projection<T>& p, const T* gains, T* normed, int
       if ((i * 32 + lane) * kEight < p.inputs) add(kept[i]);
     for (int k = (kKept * 32 + lane) * kEight; k < p.inputs; k += 32 * kEight) add(load_written(x + k));
 
-    const float rstd = rsqrtf(warp_sum(squares) / float(p.inputs) + p.eps);
+    const float rstd = rsqrtf(group_sum<32>(squares) / float(p.inputs) + p.eps);
     const auto write = [&](const Eight<T>& values, int k) {
       const Eight<T> gain = *reinterpret_cast<const Eight<T>*>(gains + k);
       Eight<T> scaled;
@@ -231,8 +231,8 @@ __global__ void __launch_bounds__(256) project_float(const __grid_constant__ Pro
   }
 #pragma unroll
   for (int row = 0; row < kMostRows; ++row) {
-    const float sum = warp_sum(made[row]);
-    float other = kPairs ? warp_sum(made_up[row]) : 0;
+    const float sum = group_sum<32>(made[row]);
+    float other = kPairs ? group_sum<32>(made_up[row]) : 0;
     if (row >= p.rows || lane != 0) continue;
     if constexpr (kAfter == After::add_residual) other = __ldcg(p.residual + int64_t(row) * p.outputs + output);
     finish<float, kAfter>(p, row, output, sum, other);

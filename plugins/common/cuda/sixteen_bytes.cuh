@@ -5,7 +5,8 @@
 #include <cstring>
 #include <type_traits>
 
-#include "portability.h"
+#include "pack.cuh"
+#include "reduce.cuh"
 
 namespace graft::gpu {
 
@@ -86,18 +87,5 @@ struct Sixteen {
     return bits;
   }
 };
-
-inline bool on_sixteen_bytes(const void* data) {
-  return reinterpret_cast<uintptr_t>(data) % 16 == 0;
-}
-
-// The value of the lane whose number differs from this one's in the bits of `mask`. All lanes of the warp take part.
-__device__ inline float from_lane_across(float value, int mask) {
-#if defined(__HIP_PLATFORM_AMD__) || defined(__HIPCC__)
-  return __shfl_xor(value, mask);
-#else
-  return __shfl_xor_sync(0xFFFFFFFFu, value, mask);
-#endif
-}
 
 }  // namespace graft::gpu

@@ -1,7 +1,7 @@
 // Eight elements at a time, as float or as they are.
 #pragma once
 
-#include "portability.h"
+#include "reduce.cuh"
 
 namespace graft::gpu {
 
@@ -54,12 +54,6 @@ __device__ Eight<T> load_eight_weights(const T* from) {
 #pragma unroll
   for (int i = 0; i < int(sizeof(out) / sizeof(uint4)); ++i) words[i] = load_weights(reinterpret_cast<const uint4*>(from) + i);
   return out;
-}
-
-__device__ inline float warp_sum(float x) {
-#pragma unroll
-  for (int offset = 16; offset > 0; offset /= 2) x += __shfl_xor_sync(0xffffffff, x, offset);
-  return x;
 }
 
 }  // namespace graft::gpu

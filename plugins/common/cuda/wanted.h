@@ -14,9 +14,7 @@ inline std::optional<plugin::Tensor> wanted(const plugin::Arguments& grad_inputs
 
 // A zero gradient, if it is asked for.
 inline void set_zero(Stream stream, const std::optional<plugin::Tensor>& tensor) {
-  if (!tensor || tensor->numel() == 0) return;
-  cudaMemsetAsync(tensor->data<void>(), 0, size_t(tensor->numel()) * (tensor->dtype().bits / 8), stream);
-  check_launch();
+  if (tensor) clear(stream, tensor->data<void>(), size_t(tensor->numel()) * (tensor->dtype().bits / 8));
 }
 
 }  // namespace graft::gpu

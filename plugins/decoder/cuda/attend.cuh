@@ -69,7 +69,7 @@ __device__ void prepare_heads(const Attending<T>& p, const HeadConstants<T, kDim
     }
     if (!is_v) {
       if ((is_q ? p.q_gain : p.k_gain) != nullptr) {
-        const float rstd = rsqrtf(warp_sum(squares) / kDim + p.eps);
+        const float rstd = rsqrtf(group_sum<32>(squares) / kDim + p.eps);
 #pragma unroll
         for (int r = 0; r < kPerLane; ++r) x[r] = rounded<T>(x[r] * rstd * (is_q ? constants.q_gain[r] : constants.k_gain[r]));
       }

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <graft/plugin.hpp>
 
+#include "../../common/cuda/pack.cuh"
+#include "../../common/cuda/pieces.h"
 #include "../../common/cuda/project.cuh"
 #include "attend.cuh"
 
@@ -37,21 +39,19 @@ struct Sizes {
 };
 
 // What the five kernels hand to one another.
-struct Scratch {
-  size_t qkv, attended, sum, inner, end;  // where each begins, in bytes
+template <class T>
+struct Between {
+  T *qkv, *attended, *sum, *inner;
+  size_t size;
 
-  Scratch(const Sizes& s, size_t item) {
-    size_t used = 0;
-    const auto place = [&](size_t width) {
-      const size_t begin = used;
-      used += (size_t(s.rows) * width * item + 255) / 256 * 256;
-      return begin;
-    };
-    qkv = place(size_t(s.qkv()));
-    attended = place(size_t(s.heads) * size_t(s.dim));
-    sum = place(size_t(s.hidden));
-    inner = place(size_t(s.inner));
-    end = used;
+  Between(const Sizes& s, void* memory) {
+    Pieces pieces(memory);
+    const auto rows_of = [&](int width) { return pieces.take<T>(size_t(s.rows) * size_t(width)); };
+    qkv = rows_of(s.qkv());
+    attended = rows_of(s.heads * s.dim);
+    sum = rows_of(s.hidden);
+    inner = rows_of(s.inner);
+    size = pieces.used();
   }
 };
 
@@ -100,21 +100,22 @@ struct DecoderLayer {
   // Vectors of 16 bytes are read from all of them.
   void prepare(const Arguments& weights) {
     for (int i = kInputNorm; i <= kDown; ++i)
-      if (weights.has(i) && reinterpret_cast<uintptr_t>(weights.tensor(i).data<char>()) % 16 != 0)
+      if (weights.has(i) && !aligned16(weights.tensor(i).data<char>()))
         throw Unsupported("a weight is not aligned to 16 bytes");
   }
 
-  size_t workspace_size(const Arguments& a, uint32_t) const { return Scratch(Sizes(a), a.tensor(kX).dtype().bits / 8).end; }
+  size_t workspace_size(const Arguments& a, uint32_t) const {
+    size_t size = 0;
+    with_dtype(a.tensor(kX).dtype(), [&]<class T>(T) { size = Between<T>(Sizes(a), nullptr).size; });
+    return size;
+  }
 
   void forward(const Call& call, Tensor x, Tensor input_norm, Tensor q, Tensor k, Tensor v, Tensor o, std::optional<Tensor> q_norm,
                std::optional<Tensor> k_norm, Tensor post_norm, Tensor gate, Tensor up, Tensor down, Tensor cos, Tensor sin, Tensor length,
                Tensor keys, Tensor values, Tensor out) const {
     const Sizes s(x, q, gate, keys);
     with_dtype(x.dtype(), [&]<class T>(T) {
-      const Scratch at(s, sizeof(T));
-      char* scratch = call.workspace<char>();
-      T *qkv = reinterpret_cast<T*>(scratch + at.qkv), *attended = reinterpret_cast<T*>(scratch + at.attended),
-        *sum = reinterpret_cast<T*>(scratch + at.sum), *inner = reinterpret_cast<T*>(scratch + at.inner);
+      const auto [qkv, attended, sum, inner, size] = Between<T>(s, call.workspace<void>());
       const int queries = s.heads * s.dim, one = s.key_heads * s.dim;
       const auto data = [](const Tensor& t) { return t.data<const T>(); };
 

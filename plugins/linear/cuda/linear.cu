@@ -40,7 +40,7 @@ struct Linear {
   static bool on_tensor_cores(const Call& call, const Rows<const T>& x, const Tensor& weight, T* out) {
     const int64_t depth = weight.size(1), columns = weight.size(0);
     const bool takes = x.count() > 0 && columns > 0 && columns < (1 << 30) && x.evenly_spaced() && (x.count() == 1 || x.stride() == depth) &&
-                       gpu::on_sixteen_bytes(x[0]) && gpu::on_sixteen_bytes(weight.data<T>());
+                       gpu::aligned16(x[0], weight.data<T>());
     if (!takes) return false;
     const int n = int(columns);
     const gpu::Projection<T> p = {.x = x[0], .gain = nullptr, .eps = 0, .weights = {weight.data<T>()}, .ends = {n, n, n}, .residual = nullptr,
@@ -57,8 +57,5 @@ struct Linear {
 }  // namespace
 }  // namespace graft
 
-GRAFT_PLUGIN(graft::plugin::entry<graft::Linear>("Linear", "Linear/1")
-                 .device(graft::gpu::kDeviceType)
-                 .capability(80, 999)
-                 .dtypes({graft::plugin::bfloat16, graft::plugin::float16, graft::plugin::float32})
-                 .flags(GRAFT_ENTRY_GRAPH_SAFE | GRAFT_ENTRY_COMPILE_SAFE | GRAFT_ENTRY_DETERMINISTIC))
+GRAFT_PLUGIN(graft::gpu::for_gpu(graft::plugin::entry<graft::Linear>("Linear", "Linear/1"))
+                 .flags(GRAFT_ENTRY_DETERMINISTIC))

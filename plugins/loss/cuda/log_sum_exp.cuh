@@ -49,7 +49,7 @@ struct RunningSum {
 template <int kThreads>
 __device__ RunningSum over_block(RunningSum sum) {
   for (int mask = kWarp / 2; mask > 0; mask /= 2)
-    sum.add(RunningSum{from_lane_across(sum.peak, mask), from_lane_across(sum.total, mask)});
+    sum.add(RunningSum{from_lane_xor(sum.peak, mask), from_lane_xor(sum.total, mask)});
   __shared__ float peaks[kThreads / kWarp], totals[kThreads / kWarp];
   if (threadIdx.x % kWarp == 0) peaks[threadIdx.x / kWarp] = sum.peak, totals[threadIdx.x / kWarp] = sum.total;
   __syncthreads();

@@ -163,7 +163,7 @@ class ForCausalLMLoss {
   static void round(gpu::Stream stream, const float* from, T* to, int64_t count) {
     if (count == 0) return;
     const auto blocks = [&](int64_t each) { return unsigned((count + each * kThreads - 1) / (each * kThreads)); };
-    if (gpu::on_sixteen_bytes(to))
+    if (gpu::aligned16(to))
       gpu::round_values<T, kThreads, true><<<blocks(gpu::Sixteen<T>::kCount), kThreads, 0, stream>>>(from, to, count);
     else
       gpu::round_values<T, kThreads, false><<<blocks(1), kThreads, 0, stream>>>(from, to, count);
@@ -177,8 +177,5 @@ class ForCausalLMLoss {
 }  // namespace
 }  // namespace graft
 
-GRAFT_PLUGIN(graft::plugin::entry<graft::ForCausalLMLoss>("ForCausalLMLoss", "ForCausalLMLoss/1")
-                 .device(GRAFT_DEVICE_CUDA)
-                 .capability(80, 999)
-                 .dtypes({graft::plugin::bfloat16, graft::plugin::float16, graft::plugin::float32})
-                 .flags(GRAFT_ENTRY_GRAPH_SAFE | GRAFT_ENTRY_COMPILE_SAFE | GRAFT_ENTRY_DETERMINISTIC))
+GRAFT_PLUGIN(graft::gpu::for_gpu(graft::plugin::entry<graft::ForCausalLMLoss>("ForCausalLMLoss", "ForCausalLMLoss/1"))
+                 .flags(GRAFT_ENTRY_DETERMINISTIC))
