@@ -1,8 +1,5 @@
 #include "kernel_call.h"
 
-#include <c10/core/Stream.h>
-#include <c10/core/impl/DeviceGuardImplInterface.h>
-
 #include <string>
 #include <vector>
 
@@ -34,7 +31,7 @@ KernelCall::KernelCall(c10::Device device, size_t workspace) : cpu_() {
   call.struct_size = sizeof(graft_call);
   call.flags = capturing ? GRAFT_CALL_CAPTURING : 0;
   call.device = to_graft(device);
-  call.stream = c10::impl::getDeviceGuardImpl(device.type())->getStream(device).native_handle();
+  call.stream = current_stream(device).native_handle();
   call.thread_count = 1;
   if (workspace == 0) return;
   memory_ = c10::GetAllocator(device.type())->allocate(workspace);

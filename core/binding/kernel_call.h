@@ -3,6 +3,8 @@
 
 #include <c10/core/Allocator.h>
 #include <c10/core/DeviceGuard.h>
+#include <c10/core/Stream.h>
+#include <c10/core/impl/DeviceGuardImplInterface.h>
 
 #include <optional>
 
@@ -38,6 +40,9 @@ class OnDevice {
  private:
   c10::OptionalDeviceGuard guard_;
 };
+
+/// This thread's, of a device with streams.
+inline c10::Stream current_stream(c10::Device device) { return c10::impl::getDeviceGuardImpl(device.type())->getStream(device); }
 
 /// While it lives, what this thread enqueues becomes part of a graph: entries are told so, and those that are not GRAPH_SAFE are not
 /// called. For whoever captures; captures inside of one another are not a thing of CUDA's.

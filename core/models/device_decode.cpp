@@ -1,24 +1,13 @@
 #include "device_decode.h"
 
 #include <ATen/ops/arange.h>
-#include <ATen/ops/cat.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/zeros.h>
-#include <c10/core/impl/DeviceGuardImplInterface.h>
 
 #include "graft/error.h"
 #include "kernel_call.h"
 
 namespace graft {
-namespace {
-
-c10::Stream stream_of(c10::Device device) { return c10::impl::getDeviceGuardImpl(device.type())->getStream(device); }
-
-bool same(const Sampling& a, const Sampling& b) {
-  return a.do_sample == b.do_sample && a.temperature == b.temperature && a.top_k == b.top_k && a.top_p == b.top_p;
-}
-
-}  // namespace
 
 DeviceDecode::DeviceDecode(const Decoder& decoder, const Linear& lm_head, const ModelConfig& config, int64_t batch, int64_t capacity)
     : decoder_(decoder),
@@ -40,7 +29,7 @@ DeviceDecode::DeviceDecode(const Decoder& decoder, const Linear& lm_head, const 
 }
 
 bool DeviceDecode::fits(int64_t batch, int64_t capacity, const Sampling& sampling) const {
-  return ids_.size(0) == batch && cache_.capacity() >= capacity && same(sampling, sampling_);
+  return ids_.size(0) == batch && cache_.capacity() >= capacity && sampling == sampling_;
 }
 
 void DeviceDecode::begin(const at::Tensor& logits, const Sampling& sampling, const at::Tensor& draws) {
@@ -55,22 +44,7 @@ void DeviceDecode::begin(const at::Tensor& logits, const Sampling& sampling, con
 
 bool DeviceDecode::step() {
   const c10::DeviceGuard on_its_device(device_);
-  if (graph_ == nullptr && ran_ && why_no_graph_.empty()) {
-    if (cuda_services() == nullptr) {
-      why_no_graph_ = "libgraft_cuda.so is not beside libgraft.so";
-    } else {
-      try {
-        graph_ = cuda_services()->capture(device_, [&] {
-          const Capturing capturing;
-          if (!run()) throw Error(ErrorCode::unsupported, "decode", "a kernel is not GRAPH_SAFE");
-        });
-      } catch (const Error& error) {
-        why_no_graph_ = error.why();
-      } catch (const c10::Error& error) {
-        why_no_graph_ = "it could not be captured: " + error.msg();
-      }
-    }
-  }
+  if (graph_ == nullptr && ran_ && why_no_graph_.empty()) capture();
   if (graph_ != nullptr) {
     graph_->replay();
   } else if (!run()) {
@@ -79,6 +53,18 @@ bool DeviceDecode::step() {
   ran_ = true;
   send();
   return true;
+}
+
+void DeviceDecode::capture() try {
+  if (cuda_services() == nullptr) throw Error(ErrorCode::unsupported, "decode", "libgraft_cuda.so is not beside libgraft.so");
+  graph_ = cuda_services()->capture(device_, [&] {
+    const Capturing capturing;
+    if (!run()) throw Error(ErrorCode::unsupported, "decode", "a kernel is not GRAPH_SAFE");
+  });
+} catch (const Error& error) {
+  why_no_graph_ = error.why();
+} catch (const c10::Error& error) {
+  why_no_graph_ = "it could not be captured: " + error.msg();
 }
 
 bool DeviceDecode::run() {
@@ -102,7 +88,7 @@ void DeviceDecode::choose(const at::Tensor& logits) {
 void DeviceDecode::send() {
   Sent& sent = sent_[sent_count_++ % sent_.size()];
   sent.tokens.copy_(results_, /*non_blocking=*/true);
-  sent.event->record(stream_of(device_));
+  sent.event->record(current_stream(device_));
 }
 
 std::span<const int64_t> DeviceDecode::take() {

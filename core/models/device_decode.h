@@ -47,6 +47,8 @@ class DeviceDecode {
 
  private:
   bool run();
+  /// Leaves a graph of run(), or why there is none.
+  void capture();
   void choose(const at::Tensor& logits);
   void send();
 

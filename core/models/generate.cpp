@@ -19,6 +19,7 @@
 #include "sampling.h"
 
 namespace graft {
+
 /// What was asked for, with all that was left open filled in.
 struct GeneratePlan {
   Sampling sampling;
@@ -39,16 +40,17 @@ void refuse(const char* option, const std::string& why) {
 
 /// The options, where they are silent generation_config.json, and last transformers' defaults; checked.
 GeneratePlan plan_of(const at::Tensor& prompt, const GenerateOptions& options, const GenerationConfig& config) {
-  GeneratePlan plan{.sampling = {.do_sample = options.do_sample.value_or(config.do_sample),
-                         .temperature = options.temperature.value_or(config.temperature),
-                         .top_k = options.top_k.value_or(config.top_k),
-                         .top_p = options.top_p.value_or(config.top_p)},
-            .max_new_tokens = options.max_new_tokens.value_or(config.max_new_tokens.value_or(20)),
-            .seed = options.seed ? *options.seed : std::random_device{}(),
-            .eos = options.eos_token_id.value_or(config.eos_token_ids),
-            .pad = 0,
-            .batch = prompt.size(0),
-            .prompt_length = prompt.size(1)};
+  GeneratePlan plan{
+      .sampling = {.do_sample = options.do_sample.value_or(config.do_sample),
+                   .temperature = options.temperature.value_or(config.temperature),
+                   .top_k = options.top_k.value_or(config.top_k),
+                   .top_p = options.top_p.value_or(config.top_p)},
+      .max_new_tokens = options.max_new_tokens.value_or(config.max_new_tokens.value_or(20)),
+      .seed = options.seed ? *options.seed : std::random_device{}(),
+      .eos = options.eos_token_id.value_or(config.eos_token_ids),
+      .pad = 0,
+      .batch = prompt.size(0),
+      .prompt_length = prompt.size(1)};
   plan.pad = options.pad_token_id.value_or(config.pad_token_id.value_or(plan.eos.empty() ? 0 : plan.eos[0]));
   if (plan.max_new_tokens < 0) refuse("max_new_tokens", "it must be 0 or more");
   if (plan.sampling.temperature <= 0) refuse("temperature", "it must be above 0; do_sample = false is greedy");
@@ -162,6 +164,9 @@ std::string PreTrainedModel::why_no_device_decode(const GeneratePlan& plan, cons
 
 std::optional<std::vector<at::Tensor>> PreTrainedModel::generate_on_device(const at::Tensor& prompt, const GenerateOptions& options,
                                                                            const GeneratePlan& plan) {
+  const at::Tensor ids = prompt.to(device());
+  std::vector<at::Tensor> pieces = {ids};
+  if (plan.max_new_tokens == 0) return pieces;
   constexpr int64_t kRoom = 256;  // tokens: prompts of like lengths use the same one again
   uint64_t epoch = 0;
   std::unique_ptr<DeviceDecode> decode = device_decodes_->take(addresses_of(*this), plan.batch, plan.length(), plan.sampling, epoch);
@@ -169,9 +174,6 @@ std::optional<std::vector<at::Tensor>> PreTrainedModel::generate_on_device(const
     const int64_t capacity = (plan.length() + kRoom - 1) / kRoom * kRoom;
     decode = std::make_unique<DeviceDecode>(*model_, *lm_head_, config_, plan.batch, capacity);
   }
-  const at::Tensor ids = prompt.to(device());
-  std::vector<at::Tensor> pieces = {ids};
-  if (plan.max_new_tokens == 0) return pieces;
   at::Tensor draws;
   if (plan.sampling.do_sample) {  // the same ones as on the CPU, see next_tokens()
     at::Generator generator = at::detail::createCPUGenerator(plan.seed);

@@ -13,6 +13,8 @@ struct Sampling {
   double temperature = 1.0;  // > 0
   int64_t top_k = 0;         // 0: all
   double top_p = 1.0;        // (0, 1]
+
+  bool operator==(const Sampling&) const = default;
 };
 
 /// logits [B, vocab] → tokens [B] int64. Greedy, or temperature, then top-k, then top-p (nucleus: the fewest most
