@@ -111,7 +111,8 @@ inline void pack_right(const Rows<const simd::bf16>& from, bool across, int64_t 
 class Tiles {
  public:
   Tiles() {
-    alignas(64) struct {
+    // Static, since GCC 12 takes _tile_loadconfig to read 8 bytes of it and may leave the others unwritten.
+    alignas(64) static constexpr struct {
       uint8_t palette = 1, start_row = 0, reserved[14] = {};
       uint16_t bytes[16] = {64, 64, 64, 64, 64, 64, 64, 64};
       uint8_t rows[16] = {16, 16, 16, 16, 16, 16, 16, 16};
