@@ -33,7 +33,7 @@ class CliTest : public testing::Test {
 TEST_F(CliTest, ExplainsItselfWithExamples) {
   Result help = graft("--help");
   EXPECT_EQ(help.exit, 0);
-  for (const char* command : {"run", "info", "versions", "lock", "download", "ls", "rm", "gc", "verify", "pack", "sign", "policy", "trust", "quarantine",
+  for (const char* command : {"run", "info", "versions", "lock", "download", "ls", "rm", "gc", "verify", "check", "pack", "sign", "policy", "trust", "quarantine",
                               "serve", "tokenize", "completion", "bench", "doctor"}) {
     EXPECT_NE(help.out.find(command), std::string::npos) << command;
     Result one = graft(std::string(command) + " --help");
@@ -58,6 +58,19 @@ TEST_F(CliTest, EndsWithTwoOnWrongUsage) {
   EXPECT_EQ(graft("run m --prompt p --kernels maybe").exit, 2);
   EXPECT_EQ(graft("run m --prompt p --map RMSNorm").exit, 2);
   EXPECT_EQ(graft("run m --prompt p --report").exit, 2);
+  EXPECT_EQ(graft("check").exit, 2);
+}
+
+TEST_F(CliTest, ChecksWhatAnAuthorBuilt) {
+  Result good = graft("check " + test::fixture("good").string() + " --json");
+  EXPECT_EQ(good.exit, 0);
+  EXPECT_EQ(json::parse(good.out)["variants"][0]["entries"][0]["name"], "TestRMSNorm");
+  Result wrong = graft("check " + test::fixture("cuda_entry").string() + " --json");
+  EXPECT_EQ(wrong.exit, 1);
+  EXPECT_EQ(json::parse(wrong.out)["passed"], false);
+  EXPECT_EQ(json::parse(wrong.out)["variants"][0]["state"], "failed");
+  EXPECT_EQ(graft("check " + test::fixture("cuda_entry").string() + " --device cuda").exit, 0);
+  EXPECT_EQ(graft("check /no/such/path").exit, 1);
 }
 
 TEST_F(CliTest, ListsKernelsWithTagsAndVariants) {

@@ -94,7 +94,7 @@ INSTANTIATE_TEST_SUITE_P(
                     Case{"download_json", "download graft-kernels/norm --json"}, Case{"ls", "ls"}, Case{"ls_default_mapping", "ls --default-mapping"}, Case{"rm_nothing", "rm graft-kernels/norm --yes"},
                     Case{"gc_nothing", "gc --max-size 1GB"}, Case{"verify", "verify graft-kernels/norm"}, Case{"verify_stranger", "verify stranger/norm"},
                     Case{"quarantine", "quarantine"}, Case{"sign_nothing", "sign"}, Case{"trust_accept", "trust accept graft-kernels/norm"},
-                    Case{"policy_check", "policy check PROJECT/gpu.json"}, Case{"no_lock", "info graft-kernels/norm@9"}, Case{"pack", "pack PROJECT/told --hub PROJECT/hub --repo me/told --tag v1.0.0"},
+                    Case{"policy_check", "policy check PROJECT/gpu.json"}, Case{"no_lock", "info graft-kernels/norm@9"}, Case{"check", "check PROJECT/told"}, Case{"pack", "pack PROJECT/told --hub PROJECT/hub --repo me/told --tag v1.0.0"},
                     Case{"tokenize_nothing", "tokenize /no/such/model hello"}, Case{"run_nothing", "run /no/such/model"},
                     Case{"run_kernel_policy", "run /no/such/model --prompt hello --kernel-policy sometimes"},
                     Case{"bench_nothing", "bench"}, Case{"unknown", "frobnicate"}),

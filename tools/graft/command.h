@@ -20,6 +20,7 @@ struct CommandLine {
 
 // Each adds its subcommand, with options, help and example, to `app`.
 void add_bench(CLI::App& app, CommandLine& line);
+void add_check(CLI::App& app, CommandLine& line);
 void add_completion(CLI::App& app, CommandLine& line);
 void add_doctor(CLI::App& app, CommandLine& line);
 void add_download(CLI::App& app, CommandLine& line);
