@@ -1,5 +1,5 @@
-# ROCm variants of the first-party kernels: graft_add_rocm_kernels. The CUDA sources, compiled by hipcc where GRAFT_WITH_ROCM
-# asks for it.
+# ROCm variants of the first-party kernels: graft_add_rocm_kernels. The CUDA sources, compiled by hipcc where it is
+# found.
 # CMake's own HIP wants a newer ROCm than Debian's 5.2, so the objects are made by custom commands.
 set(GRAFT_ROCM_ARCHITECTURES "gfx908;gfx90a" CACHE STRING
   "What the ROCm variants are compiled for; wavefronts of 64 lanes alone, as common/cuda/portability.h has it")

@@ -8,6 +8,7 @@
 #include "determinism.h"
 #include "graft/error.h"
 #include "graft/plugin_call.h"
+#include "kernel_call.h"
 #include "module_parameters.h"
 
 namespace graft {
@@ -225,16 +226,16 @@ CallTurn SlotState::run_fastest(std::initializer_list<TensorArg> inputs, at::Ten
     inputs_class = SpeedTrial::class_of(inputs);
     const SpeedTrial::Keeps keeps = trial->keeps(inputs_class);
     if (keeps == SpeedTrial::Keeps::own) return CallTurn::own;
-    timed = keeps == SpeedTrial::Keeps::open && kernel->plan_ahead(inputs);
+    timed = keeps == SpeedTrial::Keeps::open && !Capturing::now() && kernel->plan_ahead(inputs);
     if (timed && trial->next(inputs_class, inputs) == SpeedTrial::Side::own) {
       trial->begin_own(inputs_class);
       return CallTurn::timed_own;
     }
   }
-  const auto start = timed ? SpeedTrial::Clock::now() : SpeedTrial::Clock::time_point();
+  const auto start = timed ? trial->now() : SpeedTrial::Clock::time_point();
   const CallTurn turn = run_kernel(inputs, outputs, count, /*training=*/false);
   if (!timed) return turn;
-  const auto time = SpeedTrial::Clock::now() - start;
+  const auto time = trial->now() - start;
   turn == CallTurn::kernel ? trial->kernel_ran(inputs_class, time) : trial->give_up(inputs_class);
   return turn;
 }

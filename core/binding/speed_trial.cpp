@@ -8,6 +8,7 @@
 #include <typeinfo>
 
 #include "bound_kernel.h"
+#include "kernel_call.h"
 #include "slot_state.h"
 
 namespace graft {
@@ -50,6 +51,11 @@ std::string duration(double seconds) {
 }
 
 }  // namespace
+
+SpeedTrial::Clock::time_point SpeedTrial::now() const {
+  if (!device_.is_cpu()) current_stream(device_).synchronize();
+  return Clock::now();
+}
 
 SpeedTrial::ShapeClass* SpeedTrial::find(uint64_t inputs_class) {
   const auto end = classes_.begin() + ptrdiff_t(count_.load(std::memory_order_relaxed));
@@ -102,19 +108,21 @@ void SpeedTrial::give_up(uint64_t inputs_class) {
 
 void SpeedTrial::begin_own(uint64_t inputs_class) {
   own_turns.push_back({this, inputs_class, turns, std::uncaught_exceptions(), {}});
-  own_turns.back().start = Clock::now();
+  own_turns.back().start = now();
 }
 
 void OwnTimer::stop() noexcept {
-  const auto end = SpeedTrial::Clock::now();
   const OwnTurn turn = own_turns.back();
   own_turns.pop_back();
-  if (std::uncaught_exceptions() > turn.exceptions) {
-    turn.trial->give_up(turn.inputs_class);
-  } else {
-    turn.trial->record(turn.inputs_class, SpeedTrial::Side::own, end - turn.start,
-                       /*disturbed=*/turns != turn.turns);
+  try {
+    if (std::uncaught_exceptions() == turn.exceptions) {
+      const auto end = turn.trial->now();
+      return turn.trial->record(turn.inputs_class, SpeedTrial::Side::own, end - turn.start,
+                                /*disturbed=*/turns != turn.turns);
+    }
+  } catch (const c10::Error&) {  // the device is lost, which the next call will say
   }
+  turn.trial->give_up(turn.inputs_class);
 }
 
 void SpeedTrial::tell(LayerReport& line) const {
@@ -143,7 +151,7 @@ std::shared_ptr<SpeedTrial> SpeedTrials::of(const SlotState& layer, const BoundK
                                             std::string& why) {
   const LayerFacts& facts = kernel.facts();
   const char* because = nullptr;
-  if (!facts.device.is_cpu()) because = "that is done on CPU alone";
+  if (!layer.options().has_own_forward) because = "the layer has no other way to do this";
   if (!facts.operator_kernel.empty()) because = "not with TorchCompile";
   if (facts.chain != nullptr) because = "not for a fusion";
   if (because != nullptr) {
@@ -161,7 +169,7 @@ std::shared_ptr<SpeedTrial> SpeedTrials::of(const SlotState& layer, const BoundK
   const torch::nn::Module& owner = *layer.owner();
   std::shared_ptr<SpeedTrial>& trial = trials_[{typeid(owner), kernel.kernel().entry, facts.plan,
                                                 layer.options().attributes, std::move(weights)}];
-  if (trial == nullptr) trial = std::make_shared<SpeedTrial>();
+  if (trial == nullptr) trial = std::make_shared<SpeedTrial>(facts.device);
   return trial;
 }
 

@@ -33,6 +33,11 @@ class SpeedTrial {
   enum class Keeps : uint8_t { open, kernel, own };
   using Clock = std::chrono::steady_clock;
 
+  explicit SpeedTrial(c10::Device device) : device_(device) {}
+
+  /// The time, once what this thread enqueued on the layers' device has run.
+  Clock::time_point now() const;
+
   /// What inputs of one size have in common, as a hash: a collision would only let one finding serve both.
   static uint64_t class_of(std::initializer_list<TensorArg> inputs);
 
@@ -82,6 +87,7 @@ class SpeedTrial {
   void settle(ShapeClass& inputs, Keeps keeps);
   ShapeClass* find(uint64_t inputs_class);
 
+  const c10::Device device_;
   mutable std::mutex mutex_;  // of writers, and of what is not atomic
   std::array<ShapeClass, kMostClasses> classes_;
   std::atomic<size_t> count_ = 0;

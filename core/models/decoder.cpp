@@ -156,7 +156,8 @@ KernelLayerOptions DecoderLayer::options_of(const ModelConfig& config, size_t la
                       {"post_norm", "post_attention_layernorm.weight"},
                       {"gate", "mlp.gate_proj.weight"},
                       {"up", "mlp.up_proj.weight"},
-                      {"down", "mlp.down_proj.weight"}}};
+                      {"down", "mlp.down_proj.weight"}},
+          .has_own_forward = false};
 }
 
 at::Tensor DecoderLayer::step(const at::Tensor& x, const DecodeState& state, size_t layer) const {

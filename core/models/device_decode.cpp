@@ -32,10 +32,16 @@ bool DeviceDecode::fits(int64_t batch, int64_t capacity, const Sampling& samplin
   return ids_.size(0) == batch && cache_.capacity() >= capacity && sampling == sampling_;
 }
 
-void DeviceDecode::begin(const at::Tensor& logits, const Sampling& sampling, const at::Tensor& draws) {
+void DeviceDecode::begin(const at::Tensor& logits, const Sampling& sampling, const at::Tensor& draws, const at::Tensor& mask) {
   sampling_ = sampling;
   sent_count_ = taken_count_ = 0;
-  state_.length.fill_(cache_.length());
+  if (mask.defined()) {
+    const at::Tensor real = mask.ne(0);
+    cache_.pack(real);
+    state_.length.copy_(real.sum(1));
+  } else {
+    state_.length.fill_(cache_.length());
+  }
   drawn_.zero_();
   if (draws.defined()) draws_.narrow(0, 0, draws.size(0)).copy_(draws.unsqueeze(-1));
   choose(logits);

@@ -31,8 +31,8 @@ class DeviceDecode {
   KVCache& cache() { return cache_; }
 
   /// From the prompt's last logits [B, vocab] on: chooses the first token. `draws` [steps, B] float64 in [0, 1): what decides each
-  /// step's draw; undefined if greedy.
-  void begin(const at::Tensor& logits, const Sampling& sampling, const at::Tensor& draws);
+  /// step's draw; undefined if greedy. `mask` [B, T] int64: 0 where the prompt is padding; undefined: nowhere.
+  void begin(const at::Tensor& logits, const Sampling& sampling, const at::Tensor& draws, const at::Tensor& mask);
 
   /// Enqueues another step. False: a layer has no kernel that serves it, and nothing was done; only the first step after begin()
   /// may say so.

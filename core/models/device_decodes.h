@@ -42,8 +42,7 @@ struct PreTrainedModel::DeviceDecodes {
     idle.push_back(std::move(decode));
     if (idle.size() > kMost) idle.erase(idle.begin());
   }
-  /// While kernels are bound anew: at its end, also by an exception, all that was made for those before is dropped, and what a
-  /// generate() still uses is when that gives it back.
+  /// While kernels are bound anew: at its end, also by an exception, all that was made for those before is dropped.
   class Renewal {
    public:
     explicit Renewal(DeviceDecodes& decodes) : decodes_(decodes) {}
@@ -53,6 +52,14 @@ struct PreTrainedModel::DeviceDecodes {
    private:
     DeviceDecodes& decodes_;
   };
+
+  /// Drops all that is idle, and what a generate() still uses when that gives it back.
+  void clear() {
+    const std::lock_guard lock(mutex);
+    idle.clear();
+    why_not.clear();
+    ++now;
+  }
 
   void note(std::string why) {
     const std::lock_guard lock(mutex);
@@ -64,13 +71,6 @@ struct PreTrainedModel::DeviceDecodes {
   }
 
  private:
-  void clear() {
-    const std::lock_guard lock(mutex);
-    idle.clear();
-    why_not.clear();
-    ++now;
-  }
-
   std::mutex mutex;
   std::vector<std::unique_ptr<DeviceDecode>> idle;
   std::vector<const void*> made_for;

@@ -111,10 +111,10 @@ std::vector<at::Tensor> PreTrainedModel::generate_pieces(const at::Tensor& promp
                 "pad on the left: tokenizers call it padding_side='left'");
   }
   if (!device().is_cpu() || !on_one_device()) {
-    const std::string why_not = why_no_device_decode(plan, mask);
+    const std::string why_not = why_no_device_decode(plan);
     device_decodes_->note(why_not);
     if (why_not.empty()) {
-      if (auto pieces = generate_on_device(prompt, options, plan)) return std::move(*pieces);
+      if (auto pieces = generate_on_device(prompt, mask, options, plan)) return std::move(*pieces);
     }
   }
   std::optional<KVCache> cache;
@@ -152,18 +152,17 @@ std::vector<at::Tensor> PreTrainedModel::generate_pieces(const at::Tensor& promp
 
 bool PreTrainedModel::on_one_device() const { return model_->on_one_device() && lm_head_->weight().device() == device(); }
 
-std::string PreTrainedModel::why_no_device_decode(const GeneratePlan& plan, const at::Tensor& attention_mask) const {
+std::string PreTrainedModel::why_no_device_decode(const GeneratePlan& plan) const {
   if (!on_one_device()) return "its layers are on several devices";
   if (asked_.paged) return "its KV cache is in pages";
   if (is_training()) return "the model trains";
-  if (attention_mask.defined() && (attention_mask == 0).any().item<bool>()) return "the prompt is padded";
   if (!model_->rotary_is_fixed(plan.length())) return "its rotary frequencies change with the length";
   if (!model_->steps_on_device()) return "a layer has no kernel for DecoderLayer";
   return {};
 }
 
-std::optional<std::vector<at::Tensor>> PreTrainedModel::generate_on_device(const at::Tensor& prompt, const GenerateOptions& options,
-                                                                           const GeneratePlan& plan) {
+std::optional<std::vector<at::Tensor>> PreTrainedModel::generate_on_device(const at::Tensor& prompt, const at::Tensor& mask,
+                                                                           const GenerateOptions& options, const GeneratePlan& plan) {
   const at::Tensor ids = prompt.to(device());
   std::vector<at::Tensor> pieces = {ids};
   if (plan.max_new_tokens == 0) return pieces;
@@ -180,7 +179,9 @@ std::optional<std::vector<at::Tensor>> PreTrainedModel::generate_on_device(const
     draws = at::rand({plan.max_new_tokens, plan.batch}, generator, at::TensorOptions(at::kDouble));
   }
   decode->cache().clear();
-  decode->begin(forward_checked(ids, {.past_key_values = &decode->cache(), .logits_to_keep = 1}).logits.select(1, -1), plan.sampling, draws);
+  const at::Tensor logits =
+      forward_checked(ids, {.attention_mask = mask, .past_key_values = &decode->cache(), .logits_to_keep = 1}).logits.select(1, -1);
+  decode->begin(logits, plan.sampling, draws, mask);
 
   Rows rows(plan, options, config_.vocab_size);
   at::Tensor tokens = at::empty({plan.batch, plan.max_new_tokens}, at::kLong);

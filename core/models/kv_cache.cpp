@@ -1,7 +1,9 @@
 #include "kv_cache.h"
 
 #include <ATen/core/grad_mode.h>
+#include <ATen/ops/argsort.h>
 #include <ATen/ops/empty.h>
+#include <ATen/ops/gather.h>
 
 #include <algorithm>
 #include <cstring>
@@ -52,6 +54,16 @@ std::pair<at::Tensor, at::Tensor> KVCache::append(size_t layer, const at::Tensor
   write(k, keys, length_);
   write(v, values, length_);
   return {k.narrow(2, 0, end), v.narrow(2, 0, end)};
+}
+
+void KVCache::pack(const at::Tensor& real) {
+  const at::Tensor order = at::argsort(real, /*stable=*/true, /*dim=*/1, /*descending=*/true);
+  for (auto& [keys, values] : layers_) {
+    for (at::Tensor* tensor : {&keys, &values}) {
+      const at::Tensor seen = tensor->narrow(2, 0, length_);
+      seen.copy_(at::gather(seen, 2, order.unsqueeze(1).unsqueeze(-1).expand_as(seen)));
+    }
+  }
 }
 
 void KVCache::reserve(size_t layer, int64_t capacity) {

@@ -30,6 +30,8 @@ class KVCache {
   const at::Tensor& keys(size_t layer) const { return layers_[layer].first; }
   const at::Tensor& values(size_t layer) const { return layers_[layer].second; }
   int64_t capacity() const { return layers_[0].first.size(2); }
+  /// Moves each row's tokens that are `real`, [B, length()] bool, to its beginning, in their order; what follows them is of no use.
+  void pack(const at::Tensor& real);
   /// Forgets all tokens and keeps the room.
   void clear() { length_ = 0; }
 

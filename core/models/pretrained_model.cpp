@@ -191,6 +191,11 @@ KernelizeOptions PreTrainedModel::kernelize_options(const Asked& asked) const {
           .kernel_policy = asked.options.kernel_policy};
 }
 
+void PreTrainedModel::train(bool on) {
+  torch::nn::Module::train(on);
+  if (on) device_decodes_->clear();
+}
+
 BindReport PreTrainedModel::kernelize(const ModelKernelizeOptions& options) {
   asked_.kernelize(options);
   const DeviceDecodes::Renewal renewal(*device_decodes_);

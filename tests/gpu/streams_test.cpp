@@ -1,11 +1,14 @@
 // Streams, memory and forms of tensors: the caller's stream is used, and what a kernel is not made for is right or refused.
 #include <ATen/ops/allclose.h>
 #include <ATen/ops/empty.h>
+#include <ATen/ops/matmul.h>
 #include <ATen/ops/ones.h>
 #include <ATen/ops/randn.h>
 #include <ATen/ops/rms_norm.h>
 #include <c10/core/StreamGuard.h>
 #include <c10/core/impl/DeviceGuardImplInterface.h>
+
+#include <functional>
 
 #include "gpu.h"
 #include "graft/kernel_slot.h"
@@ -43,6 +46,36 @@ using CudaCalls = testing::Gpu;
 TEST_F(CudaCalls, AreBoundWithTheCudaVariant) {
   const auto norm = bound_norm(64);
   EXPECT_NE(kernel_report(*norm).layers.at(0).variant.find("cu1"), std::string::npos);
+}
+
+/// A norm whose own forward is another one's.
+struct Raced : torch::nn::Module {
+  explicit Raced(std::function<at::Tensor(const at::Tensor&)> own_forward)
+      : weight(register_parameter("weight", at::ones({4096}, at::TensorOptions(kGpu)), false)),
+        slot(register_kernel_layer(*this, "RMSNorm/1", {.attributes = {{"eps", 1e-6}}})),
+        own(std::move(own_forward)) {
+    eval();
+    kernelize(*this, {.kernel_config = KernelConfig({{"RMSNorm", "graft-kernels/norm:RMSNorm"}}), .kernel_policy = KernelPolicy::fastest});
+  }
+  LayerReport settled() {
+    const at::Tensor x = at::ones({2048, 4096}, at::TensorOptions(kGpu));
+    for (int i = 0; i < 16; ++i) slot({x}, [&] { return own(x); });
+    return kernel_report(*this).layers.at(0);
+  }
+  at::Tensor weight;
+  KernelSlot slot;
+  std::function<at::Tensor(const at::Tensor&)> own;
+};
+
+TEST_F(CudaCalls, KeepTheFasterOneByTheTimeOfTheDevice) {
+  // The host enqueues both alike; what differs is how long the device takes.
+  const LayerReport slow = Raced([](const at::Tensor& x) { return at::matmul(x, at::ones({4096, 4096}, x.options())); }).settled();
+  EXPECT_EQ(slow.state, LayerState::bound) << slow.reason;
+  ASSERT_EQ(slow.timings.size(), 1u) << slow.reason;
+  EXPECT_TRUE(slow.timings[0].keeps_kernel);
+  EXPECT_GT(slow.timings[0].own_seconds, 2 * slow.timings[0].kernel_seconds);
+  const LayerReport none = Raced([](const at::Tensor& x) { return x; }).settled();
+  EXPECT_EQ(none.state, LayerState::fallback) << none.reason;
 }
 
 TEST_F(CudaCalls, RunOnTheCallersStream) {

@@ -20,6 +20,8 @@ def setUpModule():
         raise unittest.SkipTest(
             f"Python's torch is not in {torch_layers.PACKAGES}; to install it: python3 tools/setup --only torch_python"
         )
+    if torch_layers.DEVICE == "cuda" and not torch.cuda.is_available():
+        raise unittest.SkipTest("there is no GPU that Python's torch can use")
 
 
 def backends():
@@ -49,7 +51,7 @@ class Case(unittest.TestCase):
         needing = [x for x in inputs if x.requires_grad]
         gradients = []
         for outputs in (ours, own):
-            generator = torch.Generator().manual_seed(2)
+            generator = torch.Generator(torch_layers.DEVICE).manual_seed(2)
             total = sum((torch.randn(o.shape, generator=generator) * o).sum() for o in outputs)
             gradients.append(torch.autograd.grad(total, needing))
         for a, b in (*zip(ours, own), *zip(*gradients)):
@@ -193,7 +195,7 @@ class Block(Case):
             block = self.module()
             forward = torch.compile(block, backend=backend, fullgraph=True)
             optimizer = torch.optim.SGD(block.parameters(), lr=0.05)
-            x, wanted = torch.randn(4, 16, generator=torch.Generator().manual_seed(4)), torch.ones(4, 16)
+            x, wanted = torch.randn(4, 16, generator=torch.Generator(torch_layers.DEVICE).manual_seed(4)), torch.ones(4, 16)
             losses.append([])
             for _ in range(5):
                 optimizer.zero_grad()

@@ -183,7 +183,7 @@ Json model_figures(const std::string& folder, bool kernels) {
   int64_t bytes = 0;
   for (const at::Tensor& parameter : model->parameters()) bytes += int64_t(parameter.nbytes());
   out["weight_bytes"] = bytes;
-  for (const int64_t batch : {1, 8}) {
+  for (const int64_t batch : {1, 8, 32}) {
     const at::Tensor prompt = ids(batch, 128);
     const auto seconds = [&](int64_t tokens) {
       model->generate(prompt, {.max_new_tokens = tokens, .eos_token_id = never});

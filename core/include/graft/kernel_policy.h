@@ -21,8 +21,9 @@ enum class KernelPolicy {
   /// An own forward that runs other layers under trial counts only once these are settled.
   ///
   /// As with `always` run: training; calls that need gradients; calls that the kernel does not serve; a fusion's kernel (the
-  /// own forward of its first layer is not the same work); Mode::TorchCompile; devices other than CPU, whose calls return
-  /// before their work is done. use_fallback = false does not forbid an own forward that is faster.
+  /// own forward of its first layer is not the same work); a slot without own forward; Mode::TorchCompile. use_fallback =
+  /// false does not forbid an own forward that is faster. On a device with streams a timed call waits for the current one
+  /// before and after: let the first calls run before a graph of your own is captured.
   fastest,
 };
 

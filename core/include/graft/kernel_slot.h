@@ -79,6 +79,8 @@ struct KernelLayerOptions {
   std::vector<std::pair<std::string, WeightSource>> weights = {};
   /// Modules below this one whose work a kernel in this slot does as well: {"gate_proj", "up_proj"}. For the report.
   std::vector<std::string> covers = {};
+  /// Whether own() does the kernel's work. If not, it only says that there is none, and nothing times it: see KernelPolicy.
+  bool has_own_forward = true;
 };
 
 /// A member of the module that registered it; it must not outlive the module. Calls are thread-safe, also while another

@@ -66,6 +66,9 @@ class PreTrainedModel : public torch::nn::Module {
   /// with pad_token_id. Runs without gradients. Throws Error(unsupported) for a mask with gaps where the KV cache is in pages.
   at::Tensor generate(const at::Tensor& input_ids, const GenerateOptions& options = {});
 
+  /// As torch's; for training what generate() kept on a device for later prompts, KV caches and graphs, is given back.
+  void train(bool on = true) override;
+
   /// Binds kernels onto the layers, see kernelize.h; mappings of earlier calls stay where this one has none.
   BindReport kernelize(const ModelKernelizeOptions& options = {});
   void unkernelize();
@@ -107,9 +110,10 @@ class PreTrainedModel : public torch::nn::Module {
   struct DeviceDecodes;
   bool on_one_device() const;
   /// Why generate() cannot use one for these; empty if it can.
-  std::string why_no_device_decode(const GeneratePlan& plan, const at::Tensor& attention_mask) const;
+  std::string why_no_device_decode(const GeneratePlan& plan) const;
   /// None: a layer has no kernel for it.
-  std::optional<std::vector<at::Tensor>> generate_on_device(const at::Tensor& prompt, const GenerateOptions& options, const GeneratePlan& plan);
+  std::optional<std::vector<at::Tensor>> generate_on_device(const at::Tensor& prompt, const at::Tensor& mask, const GenerateOptions& options,
+                                                              const GeneratePlan& plan);
 
   ModelConfig config_;
   GenerationConfig generation_config_;

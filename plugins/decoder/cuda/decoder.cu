@@ -20,6 +20,7 @@ enum Position {
   kX, kInputNorm, kQ, kK, kV, kO, kQNorm, kKNorm, kPostNorm, kGate, kUp, kDown, kCos, kSin, kLength, kKeyCache, kValueCache, kOut
 };
 
+constexpr int kMostBatch = 64;
 constexpr size_t kMostNormed = 96 << 10;  // bytes of shared memory that every device of capability 8.0 has for a block
 
 struct Sizes {
@@ -92,9 +93,9 @@ struct DecoderLayer {
     const Sizes s(a);
     const size_t item = a.tensor(kX).dtype().bits / 8;
     const auto aligned = [&](const Tensor& t) { return t.stride(0) % 8 == 0 && t.stride(1) % 8 == 0 && t.stride(2) % 8 == 0; };
-    return s.rows >= 1 && s.rows <= kMostRows && (s.dim == 64 || s.dim == 128) && s.heads % s.key_heads == 0 && s.heads / s.key_heads <= 8 &&
+    return s.rows >= 1 && s.rows <= kMostBatch && (s.dim == 64 || s.dim == 128) && s.heads % s.key_heads == 0 && s.heads / s.key_heads <= 8 &&
            s.hidden % 8 == 0 && s.inner % 8 == 0 && s.hidden > 0 && s.inner > 0 && s.capacity > 0 && aligned(keys) && aligned(values) &&
-           size_t(s.rows + 1) * size_t(normed_stride(s.hidden)) * item <= kMostNormed;
+           size_t(std::min(s.rows, kMostRows) + 1) * size_t(normed_stride(s.hidden)) * item <= kMostNormed;
   }
 
   // Vectors of 16 bytes are read from all of them.
@@ -156,8 +157,21 @@ struct DecoderLayer {
     allow_shared_memory(project<T, After::silu_and_mul, 3, 8, 4>);
   }
 
+  // kMostRows rows at a time: the weights of the second time come from the L2 cache, where a layer's fit.
   template <class T, After kAfter, int kTiles, int kWarps, int kHeld, int kBlocks = 1>
-  void run(const Call& call, const Projection<T>& p) const {
+  void run(const Call& call, const Projection<T>& all) const {
+    for (int first = 0; first < all.rows; first += kMostRows) {
+      Projection<T> some = all;
+      some.rows = std::min(kMostRows, all.rows - first);
+      some.x += int64_t(first) * all.inputs;
+      some.out += int64_t(first) * all.outputs;
+      if (some.residual != nullptr) some.residual += int64_t(first) * all.outputs;
+      run_some<T, kAfter, kTiles, kWarps, kHeld, kBlocks>(call, some);
+    }
+  }
+
+  template <class T, After kAfter, int kTiles, int kWarps, int kHeld, int kBlocks>
+  void run_some(const Call& call, const Projection<T>& p) const {
     const size_t memory = p.gain != nullptr ? size_t(p.rows + 1) * size_t(normed_stride(p.inputs)) * sizeof(T) : 0;
     const auto blocks = [&](int outputs) { return dim3(unsigned((p.outputs + outputs - 1) / outputs)); };
     if constexpr (std::is_same_v<T, float>) {

@@ -1,7 +1,7 @@
 """What tools/bench/gpu's figures say: shares of what the memory allows, ratios to transformers, whether the answers agree. `parts` holds what
 each process printed, by its name; any of them may be missing."""
 
-BATCHES = (1, 8)
+BATCHES = (1, 8, 32)
 WHO = {"model off": "own layers", "model on": "kernels", "transformers": "transformers", "compiled": "transformers, static cache and torch.compile"}
 # How far apart logits may be, as a share of the largest: float32's sums in another order, bfloat16's roundings in each layer.
 TOLERANCE = {"float32": 1e-4, "bfloat16": 0.05}

@@ -68,7 +68,7 @@ def eager(folder):
     torch.cuda.synchronize()
     result = {"torch": torch.__version__, "transformers": transformers.__version__, "first_token_seconds": time.perf_counter() - start}
     result["weight_bytes"] = sum(parameter.nbytes for parameter in model.parameters())
-    for batch in (1, 8):
+    for batch in (1, 8, 32):
         result[f"decode_tokens_per_second_{batch}"] = decode(model, batch)
 
     long, text = random_ids(model, 1, 8192), random_ids(model, 8, 1024)
