@@ -114,7 +114,8 @@ std::vector<at::Tensor> PreTrainedModel::generate_pieces(const at::Tensor& promp
     const std::string why_not = why_no_device_decode(plan);
     device_decodes_->note(why_not);
     if (why_not.empty()) {
-      if (auto pieces = generate_on_device(prompt, mask, options, plan)) return std::move(*pieces);
+      const bool padded = mask.defined() && (mask == 0).any().item<bool>();
+      if (auto pieces = generate_on_device(prompt, padded ? mask : at::Tensor(), options, plan)) return std::move(*pieces);
     }
   }
   std::optional<KVCache> cache;

@@ -20,7 +20,7 @@ enum Position {
   kX, kInputNorm, kQ, kK, kV, kO, kQNorm, kKNorm, kPostNorm, kGate, kUp, kDown, kCos, kSin, kLength, kKeyCache, kValueCache, kOut
 };
 
-constexpr int kMostBatch = 64;
+constexpr int kMostBatch = 64;            // rows; with many more a product that reads weights once for all of them wins
 constexpr size_t kMostNormed = 96 << 10;  // bytes of shared memory that every device of capability 8.0 has for a block
 
 struct Sizes {
