@@ -163,13 +163,7 @@ RepoCheck check_repo(const fs::path& path, const CheckOptions& options) try {
         look_at(whole, in_repo ? whole.filename().string() : "", device_kind(options.device), host));
     return result;
   }
-  std::set<std::string> names;
-  for (const fs::directory_entry& item : fs::directory_iterator(whole / "build"))
-    if (item.is_directory()) names.insert(item.path().filename().string());
-  if (names.empty())
-    throw Error(ErrorCode::not_found, "repo folder " + path.string(), "has no build/<variant>/",
-                "build it first: graft_add_plugin puts each variant there");
-  for (const std::string& name : names)
+  for (const std::string& name : find_variants(whole))
     result.variants.push_back(look_at(whole / "build" / name, name, {}, host));
   compare_entries(result.variants);
   return result;

@@ -42,19 +42,6 @@ class Staging {
   fs::path path_;
 };
 
-std::vector<std::string> find_variants(const fs::path& source) {
-  std::vector<std::string> variants;
-  if (fs::is_directory(source / "build"))
-    for (const fs::directory_entry& item : fs::directory_iterator(source / "build"))
-      if (item.is_directory()) variants.push_back(item.path().filename().string());
-  if (variants.empty())
-    throw Error(ErrorCode::not_found, "repo folder " + source.string(), "has no build/<variant>/",
-                "build it first: graft_add_plugin puts each variant there");
-  std::sort(variants.begin(), variants.end());
-  for (const std::string& variant : variants) library_name(source / "build" / variant);
-  return variants;
-}
-
 /// "cpu" of graft1-cpu-x86_64-linux, "cuda" of graft1-cu130-…: the word that HF kernels uses; empty if it has
 /// none.
 std::string backend_of(const std::string& variant) {
@@ -140,6 +127,7 @@ PackResult pack_repo(const PackOptions& options) try {
     throw Error(ErrorCode::invalid_argument, "repo " + options.repo, "has no tag", "give one: --tag v1.0.0");
   PackResult result;
   result.variants = find_variants(options.source);
+  for (const std::string& variant : result.variants) library_name(options.source / "build" / variant);
 
   fs::path repo = options.hub / "kernels" / options.repo;
   Staging staging(repo / "commits");

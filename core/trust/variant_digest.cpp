@@ -60,6 +60,18 @@ std::vector<std::string> digest_files(const fs::path& variant) try {
               "check that it exists and its permissions");
 }
 
+std::vector<std::string> find_variants(const fs::path& repo) {
+  std::vector<std::string> variants;
+  if (fs::is_directory(repo / "build"))
+    for (const fs::directory_entry& item : fs::directory_iterator(repo / "build"))
+      if (item.is_directory()) variants.push_back(item.path().filename().string());
+  if (variants.empty())
+    throw Error(ErrorCode::not_found, "repo folder " + repo.string(), "has no build/<variant>/",
+                "build it first: graft_add_plugin puts each variant there");
+  std::sort(variants.begin(), variants.end());
+  return variants;
+}
+
 std::string library_name(const fs::path& variant) {
   std::string found;
   for (const std::string& file : digest_files(variant)) {

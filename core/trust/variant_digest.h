@@ -24,6 +24,9 @@ struct VerifiedVariant {
 /// signatures (.sigstore, .dsse, .sig), __pycache__ folders and *.pyc, as in HF kernels.
 std::vector<std::string> digest_files(const std::filesystem::path& variant);
 
+/// The names of the variants of a repo's folder, which stand below its build/, sorted. Throws Error(not_found) if there is none.
+std::vector<std::string> find_variants(const std::filesystem::path& repo);
+
 /// The one *.so at the variant's top, by name. Throws Error(not_found), Error(corrupt) if there are several.
 std::string library_name(const std::filesystem::path& variant);
 
