@@ -71,8 +71,11 @@ const KernelConfig& KernelConfig::defaults() {
       {"SiLU", "graft-kernels/mlp:SiLU"},
       {"Linear", "graft-kernels/linear:Linear"},
       {"rotary_pos_emb", "graft-kernels/rope:RotaryPosEmb"},
-      // From compute capability 9.0 on torch's own attention is cuDNN's, which is faster for prompts.
-      {"attention", {{"cpu", "graft-kernels/attention:Attention"}, {{"cuda", {80, 89}}, "graft-kernels/attention:Attention"}}},
+      // From compute capability 9.0 on torch's own attention is cuDNN's, which is faster for prompts; in training both are.
+      {"attention",
+       {{"cpu", "graft-kernels/attention:Attention"},
+        {{"cuda", {80, 89}}, "graft-kernels/attention:Attention"},
+        {"cuda", {{Mode::Inference, ""}, {Mode::Training, "graft-kernels/attention:Attention"}}}}},
       {"varlen_attention", "graft-kernels/attention:VarlenAttention"},
       {"ForCausalLMLoss", "graft-kernels/loss:ForCausalLMLoss"},
       {"DecoderLayer", {{"cuda", {{Mode::Inference, "graft-kernels/decoder:DecoderLayer"}}}}},

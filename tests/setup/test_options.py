@@ -7,7 +7,7 @@ from unittest import mock
 
 import support
 import cache
-import flashinfer
+import headers
 import libtorch
 import model
 import peers
@@ -42,10 +42,10 @@ class Options(support.WithCache):
 
     def test_what_is_for_cuda_is_a_part_where_a_toolkit_is_or_where_it_is_named(self):
         parts = [system, libtorch, model, peers]
-        for of_use, expected in ((False, parts), (True, parts + [flashinfer])):
-            with mock.patch.object(flashinfer, "of_use", return_value=of_use):
+        for of_use, expected in ((False, parts), (True, parts + headers.ALL)):
+            with mock.patch.object(headers, "of_use", return_value=of_use):
                 self.assertEqual(setup.options([]), (False, expected))
-                self.assertEqual(setup.options(["--only", "flashinfer"]), (False, [flashinfer]))
+                self.assertEqual(setup.options(["--only", "flashinfer"]), (False, [headers.FLASHINFER]))
 
     def test_wrong_words_are_wrong_usage(self):
         for words, named in ((["--only"], "None"), (["--only", "torch"], "torch"), (["--instal"], "--instal")):

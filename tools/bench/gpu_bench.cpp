@@ -1,6 +1,8 @@
 // Figures of one GPU in one process, for tools/bench/gpu.
 //   gpu_bench kernels                     single kernels beside torch's own operators, as shares of the copy bandwidth
 //   gpu_bench model MODEL on|off          decode, a long prompt, a training step, from the folder to the first token
+//   gpu_bench training MODEL on|off [LAYER=REF]…
+//                                         training steps alone, of full and of padded rows, with kernels other than the default ones
 //   gpu_bench tokens MODEL on|off DTYPE FILE [DEVICE]
 //                                         64 greedy tokens after a fixed prompt, whose logits FILE gets, to be held against a peer's
 // Prints one line of JSON.
@@ -32,6 +34,7 @@
 #include "graft/kernel_slot.h"
 #include "graft/kernelize.h"
 #include "graft/runtime.h"
+#include "mappings.h"
 #include "tensor_view.h"
 
 namespace {
@@ -167,6 +170,52 @@ Json kernels() {
   return out;
 }
 
+/// Steps of 8 rows of 1024 tokens; where they are padded, of 1024, 896, … 128 tokens, of which those that are real count.
+void add_training(Json& out, PreTrainedModel& model) {
+  model.train();
+  auto* allocator = c10::getDeviceAllocator(c10::kCUDA);
+  const auto index = at::TensorOptions(kGpu).dtype(at::kLong);
+  const at::Tensor text = at::randint(model.config().vocab_size, {8, 1024}, index);
+  const at::Tensor lengths = at::arange(1024, 0, -128, index).unsqueeze(1), real = at::arange(1024, index) < lengths;
+  const auto tokens_per_second = [&](int64_t tokens, const at::Tensor& mask, const at::Tensor& labels) {
+    const auto step = [&] {
+      model.zero_grad(/*set_to_none=*/true);
+      model.forward(text, {.labels = labels, .attention_mask = mask}).loss.backward();
+    };
+    for (int i = 0; i < 2; ++i) step();
+    synchronize();
+    allocator->resetPeakStats(0);
+    const auto begin = Clock::now();
+    for (int i = 0; i < 4; ++i) step();
+    synchronize();
+    return 4 * double(tokens) / since(begin);
+  };
+  const auto peak_gib = [&] { return double(allocator->getDeviceStats(0).allocated_bytes[0].peak) / double(1 << 30); };
+  out["training_tokens_per_second"] = tokens_per_second(text.numel(), {}, text);
+  out["training_peak_gib"] = peak_gib();
+  out["padded_training_tokens_per_second"] = tokens_per_second(lengths.sum().item<int64_t>(), real, text.masked_fill(~real, -100));
+  out["padded_training_peak_gib"] = peak_gib();
+}
+
+/// How many layers run what, or why not.
+void add_layers(Json& out, const PreTrainedModel& model) {
+  Json& layers = out["layers"] = Json::object();
+  for (const LayerReport& layer : model.kernel_report().layers) {
+    const std::string line = layer.layer + ": " + (layer.state == LayerState::bound ? "bound" : layer.reason);
+    layers[line] = layers.value(line, 0) + 1;
+  }
+}
+
+Json training_figures(const std::string& folder, bool kernels, const KernelConfig& config) {
+  Json out;
+  open_cuda();
+  const auto model = AutoModelForCausalLM::from_pretrained(
+      folder, {.use_kernels = kernels, .kernel_config = kernels ? std::optional(config) : std::nullopt, .device_map = "cuda", .dtype = "bfloat16"});
+  add_training(out, *model);
+  add_layers(out, *model);
+  return out;
+}
+
 Json model_figures(const std::string& folder, bool kernels) {
   Json out;
   open_cuda();
@@ -213,26 +262,8 @@ Json model_figures(const std::string& folder, bool kernels) {
     out["prefill_8k_tokens_per_second"] = 5 * 8192 / since(begin);
   }
   for (const std::string& warning : model->kernel_report().warnings) out["warnings"].push_back(warning);
-  model->train();
-  auto* allocator = c10::getDeviceAllocator(c10::kCUDA);
-  const at::Tensor text = ids(8, 1024);
-  const auto train = [&] {
-    model->zero_grad(/*set_to_none=*/true);
-    model->forward(text, {.labels = text}).loss.backward();
-  };
-  for (int i = 0; i < 2; ++i) train();
-  synchronize();
-  allocator->resetPeakStats(0);
-  const auto begin = Clock::now();
-  for (int i = 0; i < 4; ++i) train();
-  synchronize();
-  out["training_tokens_per_second"] = 4 * 8192 / since(begin);
-  out["training_peak_gib"] = double(allocator->getDeviceStats(0).allocated_bytes[0].peak) / double(1 << 30);
-  Json& layers = out["layers"] = Json::object();
-  for (const LayerReport& layer : model->kernel_report().layers) {
-    const std::string line = layer.layer + ": " + (layer.state == LayerState::bound ? "bound" : layer.reason);
-    layers[line] = layers.value(line, 0) + 1;
-  }
+  add_training(out, *model);
+  add_layers(out, *model);
   return out;
 }
 
@@ -272,10 +303,13 @@ int main(int argc, char** argv) try {
     out = kernels();
   } else if (what == "model" && argc == 4) {
     out = model_figures(argv[2], std::string(argv[3]) == "on");
+  } else if (what == "training" && argc >= 4) {
+    out = training_figures(argv[2], std::string(argv[3]) == "on", mappings(argc, argv, 4));
   } else if (what == "tokens" && (argc == 6 || argc == 7)) {
     out = tokens(argv[2], std::string(argv[3]) == "on", argv[4], argv[5], argc == 7 ? argv[6] : "cuda");
   } else {
-    std::fprintf(stderr, "usage: gpu_bench kernels | gpu_bench model MODEL on|off | gpu_bench tokens MODEL on|off DTYPE FILE [DEVICE]\n");
+    std::fprintf(stderr, "usage: gpu_bench kernels | gpu_bench model MODEL on|off | gpu_bench training MODEL on|off [LAYER=REF]... | "
+                         "gpu_bench tokens MODEL on|off DTYPE FILE [DEVICE]\n");
     return 2;
   }
   std::printf("%s\n", out.dump().c_str());

@@ -21,6 +21,7 @@
 #include "graft/chat_template.h"
 #include "graft/stream_decoder.h"
 #include "graft/tokenizer.h"
+#include "mappings.h"
 #include "sampling.h"
 
 namespace {
@@ -130,13 +131,7 @@ int main(int argc, char** argv) try {
     std::fprintf(stderr, "usage: model_bench MODEL DTYPE off|strict PROMPT NEW_TOKENS PREFILL_TOKENS [LAYER=REF]...\n");
     return 2;
   }
-  KernelConfig config;
-  for (int i = 7; i < argc; ++i) {
-    const std::string mapping = argv[i];
-    const size_t equals = mapping.find('=');
-    if (equals == std::string::npos) throw std::runtime_error("'" + mapping + "' is not LAYER=REF");
-    config.add({LayerKey::parse(mapping.substr(0, equals)), mapping.substr(equals + 1)}, {.use_local_kernel = true});
-  }
+  const KernelConfig config = mappings(argc, argv, 7);
   const bool kernels = std::string(argv[3]) == "strict";
   std::printf("%s\n", measure(argv[1], argv[2], kernels, argv[4], std::stoll(argv[5]), std::stoll(argv[6]), config).dump().c_str());
 } catch (const std::exception& e) {

@@ -1,11 +1,12 @@
 """Sets up what Graft's build, demo and tests need and this machine lacks: system packages, LibTorch 2.11, a small
-model, the Python clients of the Hub that Graft is tested against, and FlashInfer's headers where there is a CUDA toolkit.
+model, the Python clients of the Hub that Graft is tested against, and where there is a CUDA toolkit the headers of FlashInfer
+and of cuDNN's frontend.
 
 Usage: python3 tools/setup [--no-install] [--only PART]…
 
   --no-install   only print what is missing and the commands that would install it; exit 2 if anything is
-  --only PART    system, libtorch, model, peers, flashinfer, torch_python or fuzz; can be given more than once; if not
-                 given the first four, and the fifth where there is an nvcc
+  --only PART    system, libtorch, model, peers, flashinfer, cudnn_frontend, torch_python or fuzz; can be given more than
+                 once; if not given the first four, and the next two where there is an nvcc
 
 Examples:
   python3 tools/setup                     everything; the second time it returns at once
@@ -13,16 +14,16 @@ Examples:
   python3 tools/setup --only libtorch     LibTorch alone
 
 Downloads come from Debian's or Ubuntu's packages and from PyPI, pinned by hash, into ${XDG_CACHE_HOME:-~/.cache}/graft.
-LIBTORCH=/path/to/libtorch (include/ and lib/ in it) or a torch 2.11 of python3 is used instead of a download, and so is
-FLASHINFER_INCLUDE=/path/to/flashinfer/include.
+LIBTORCH=/path/to/libtorch (include/ and lib/ in it) or a torch 2.11 of python3 is used instead of a download, and so are
+FLASHINFER_INCLUDE and CUDNN_FRONTEND_INCLUDE, each a path to an include folder.
 Exit: 0 all there, 1 failed, 2 something missing (--no-install) or wrong usage, 130 interrupted.
 """
 
 import signal
 import sys
 
-import flashinfer
 import fuzz
+import headers
 import libtorch
 import model
 import peers
@@ -31,7 +32,7 @@ import torch_python
 from errors import SetupError
 
 PARTS = [system, libtorch, model, peers]  # in this order: pip comes with the first, the others need it
-FOR_CUDA = [flashinfer]  # where a CUDA toolkit is, or with --only
+FOR_CUDA = headers.ALL  # where a CUDA toolkit is, or with --only
 ASKED_FOR = [torch_python, fuzz]  # with --only alone
 ALL = PARTS + FOR_CUDA + ASKED_FOR
 
@@ -51,7 +52,7 @@ def options(arguments):
             chosen += named
         else:
             raise ValueError(f"unknown option {word}")
-    return no_install, [part for part in ALL if part in chosen] or PARTS + [part for part in FOR_CUDA if part.of_use()]
+    return no_install, [part for part in ALL if part in chosen] or PARTS + (FOR_CUDA if headers.of_use() else [])
 
 
 def list_missing(parts):

@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-import flashinfer
+import headers
 from errors import SetupError
 from progress import Progress
 
@@ -60,8 +60,7 @@ def configure(preset="default"):
             "presets": (SOURCE / "CMakePresets.json").read_text(),
             "LIBTORCH": os.environ.get("LIBTORCH"),
             "cache": os.environ.get("XDG_CACHE_HOME"),
-            "FLASHINFER_INCLUDE": os.environ.get("FLASHINFER_INCLUDE"),
-            "flashinfer": flashinfer.folder().exists(),
+            "headers": [(os.environ.get(part.variable), part.folder().exists()) for part in headers.ALL],
         }
     )
     if (folder / "build.ninja").exists() and remembered.exists() and remembered.read_text() == key:

@@ -1,9 +1,7 @@
-// cuBLASLt, opened when a product first asks for it. A host on LibTorch has it loaded, and its soname finds it there; where the
-// loader only looks at a plugin it need not exist, so no plugin is linked against it.
+// cuBLASLt, opened when a product first asks for it.
 #pragma once
 
 #include <cublasLt.h>
-#include <dlfcn.h>
 
 #include <array>
 #include <mutex>
@@ -11,6 +9,7 @@
 #include <string>
 
 #include "portability.h"
+#include "shared_library.h"
 
 namespace graft::gpu {
 
@@ -46,14 +45,7 @@ class CublasLt {
 
  private:
   CublasLt() {
-    void* library = dlopen(kCublasLtSoname, RTLD_NOW | RTLD_LOCAL);
-    if (library == nullptr) {
-      const char* why = dlerror();
-      throw plugin::Unsupported(
-          std::string(kCublasLtSoname) + " cannot be opened (" + (why != nullptr ? why : "no reason given") +
-          "): install cuBLAS for CUDA 13 (PyPI: nvidia-cublas) and name its folder in LD_LIBRARY_PATH, or use a "
-          "host that has loaded LibTorch for CUDA 13");
-    }
+    void* library = open_library(kCublasLtSoname, "nvidia-cublas");
     find(library, create, "cublasLtCreate");
     find(library, status_string, "cublasLtGetStatusString");
     find(library, matmul, "cublasLtMatmul");
@@ -74,18 +66,6 @@ class CublasLt {
     if (function == nullptr)
       throw plugin::Unsupported(std::string(kCublasLtSoname) + " has no " + name + ": install a newer cuBLAS for CUDA 13");
   }
-};
-
-// While it lives, this thread may do what a capture of any stream forbids otherwise: the first product on a device, or of a
-// shape, allocates and loads code. None of that is work on the stream being captured.
-class RelaxedCapture {
- public:
-  RelaxedCapture() { cudaThreadExchangeStreamCaptureMode(&mode_); }
-  ~RelaxedCapture() { cudaThreadExchangeStreamCaptureMode(&mode_); }
-  RelaxedCapture(const RelaxedCapture&) = delete;
-
- private:
-  cudaStreamCaptureMode mode_ = cudaStreamCaptureModeRelaxed;
 };
 
 // The handle of `device`, which must be current. It holds no state that products change, so all threads share it.

@@ -8,6 +8,7 @@
 #include <type_traits>
 
 #include "matmul_plan.h"
+#include "relaxed_capture.h"
 
 namespace graft::gpu {
 
