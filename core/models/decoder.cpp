@@ -57,12 +57,13 @@ at::Tensor Attention::forward(const at::Tensor& x, const DecoderContext& context
   const int64_t batch = x.size(0), tokens = x.size(1);
   const auto heads = [&](const Linear& projection, const RMSNorm* norm) {
     const at::Tensor projected = projection.forward(x);
+    const int64_t count = projected.size(2) / head_dim_;
     // [B, heads, T, D]: of one token without the transposing.
     if (tokens == 1) {
-      const at::Tensor y = projected.view({batch, -1, 1, head_dim_});
+      const at::Tensor y = projected.view({batch, count, 1, head_dim_});
       return norm != nullptr ? norm->forward(y) : y;
     }
-    const at::Tensor y = projected.view({batch, tokens, -1, head_dim_});
+    const at::Tensor y = projected.view({batch, tokens, count, head_dim_});
     return (norm != nullptr ? norm->forward(y) : y).transpose(1, 2);
   };
   at::Tensor q = heads(*q_proj_, q_norm_.get());
@@ -70,8 +71,10 @@ at::Tensor Attention::forward(const at::Tensor& x, const DecoderContext& context
   at::Tensor v = heads(*v_proj_, nullptr);
   std::tie(q, k) = rotary_slot_({q, k, context.cos, context.sin},
                                 [&] { return apply_rotary_pos_emb(q, k, context.cos, context.sin); });
-  const at::Tensor out = context.pages != nullptr ? attend_pages(q, k, v, context) : attend(q, k, v, context);
-  return o_proj_->forward(out.reshape({batch, tokens, -1}));
+  const at::Tensor out = context.pages != nullptr   ? attend_pages(q.squeeze(2), k.squeeze(2), v.squeeze(2), context)
+                         : context.packed_queries   ? attend_packed(q.squeeze(2), k.squeeze(2), v.squeeze(2), context)
+                                                    : attend(q, k, v, context);
+  return o_proj_->forward(out.reshape({batch, tokens, q.size(1) * head_dim_}));
 }
 
 at::Tensor Attention::attend(const at::Tensor& q, at::Tensor k, at::Tensor v, const DecoderContext& context) const {
@@ -79,34 +82,40 @@ at::Tensor Attention::attend(const at::Tensor& q, at::Tensor k, at::Tensor v, co
     const Alone alone(attention_slot_.bound());
     std::tie(k, v) = context.cache->append(layer_, k, v);
   }
-  const auto padded = [&] {
-    return attention_slot_({q, k, v, context.mask}, [&] {
-      return attention_forward(q, k, v, context.mask, scale_, window_, context.fused_attention);
-    });
-  };
-  if (!context.packed_queries || !varlen_slot_.bound()) return padded();
+  return attention_slot_({q, k, v, context.mask}, [&] {
+    return attention_forward(q, k, v, context.mask, scale_, window_, context.fused_attention);
+  });
+}
+
+at::Tensor Attention::attend_packed(const at::Tensor& q, at::Tensor k, at::Tensor v, const DecoderContext& context) const {
   const Packing &queries = *context.packed_queries, &keys = *context.packed_keys;
-  return queries.unpack(varlen_slot_({queries.pack(q), keys.pack(k), keys.pack(v), queries.cu_seqlens(), keys.cu_seqlens()},
-                                     [&] { return queries.pack(padded().transpose(1, 2)); }));
+  if (context.cache != nullptr) {
+    const Alone alone(varlen_slot_.bound());
+    const auto [all_k, all_v] = context.cache->append(layer_, queries.unpack(k).transpose(1, 2), queries.unpack(v).transpose(1, 2));
+    if (context.cache->length() > 0) {  // else these are all
+      k = keys.pack(all_k.transpose(1, 2));
+      v = keys.pack(all_v.transpose(1, 2));
+    }
+  }
+  return varlen_slot_({q, k, v, queries.cu_seqlens(), keys.cu_seqlens()}, [&] {
+    const auto padded = [](const Packing& packing, const at::Tensor& x) { return packing.unpack(x).transpose(1, 2); };
+    return queries.pack(attention_forward(padded(queries, q), padded(keys, k), padded(keys, v), context.mask, scale_, window_,
+                                          context.fused_attention));
+  });
 }
 
 at::Tensor Attention::attend_pages(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
                                    const DecoderContext& context) const {
-  const Packing& step = *context.packed_queries;
+  const at::Tensor& cu_seqlens = context.packed_queries->cu_seqlens();
   PagedKVCache& cache = *context.pages;
-  at::Tensor packed;
   {
     const Alone alone(paged_slot_.bound());
-    cache.append(layer_, step.pack(k), step.pack(v));
-    packed = step.pack(q);
+    cache.append(layer_, k, v);
   }
-  return step.unpack(paged_slot_({packed, cache.keys(layer_), cache.values(layer_), cache.block_table(layer_), cache.seqlens_k(layer_),
-                                  step.cu_seqlens()},
-                                 [&] {
-                                   return paged_attention_forward(packed, cache.keys(layer_), cache.values(layer_),
-                                                                  cache.block_table(layer_), cache.seqlens_k(layer_), step.cu_seqlens(),
-                                                                  scale_, window_, context.fused_attention);
-                                 }));
+  return paged_slot_({q, cache.keys(layer_), cache.values(layer_), cache.block_table(layer_), cache.seqlens_k(layer_), cu_seqlens}, [&] {
+    return paged_attention_forward(q, cache.keys(layer_), cache.values(layer_), cache.block_table(layer_), cache.seqlens_k(layer_),
+                                   cu_seqlens, scale_, window_, context.fused_attention);
+  });
 }
 
 KernelLayerOptions Attention::attributes() const {
@@ -185,9 +194,12 @@ Decoder::Decoder(Weights& weights, const std::string& prefix, const ModelConfig&
 
 at::Tensor Decoder::forward(const at::Tensor& input_ids, const at::Tensor& positions, DecoderContext context) const {
   const int64_t past = context.pages != nullptr ? context.pages->length() : context.cache != nullptr ? context.cache->length() : 0;
-  at::Tensor x = at::embedding(embed_tokens_->weight, input_ids);
+  const auto packed = [&](const at::Tensor& x) {
+    return context.packed_queries ? context.packed_queries->pack(x.expand_as(input_ids)).unsqueeze(1) : x;
+  };
+  at::Tensor x = at::embedding(embed_tokens_->weight, packed(input_ids));
 
-  std::tie(context.cos, context.sin) = rotary(positions, past + input_ids.size(1));
+  std::tie(context.cos, context.sin) = rotary(packed(positions), past + input_ids.size(1));
 
   for (const auto& layer : layers_) {
     if (const c10::Device device = layer->device(); device != x.device()) {
@@ -229,6 +241,10 @@ bool Decoder::on_one_device() const {
   const c10::Device first = embed_tokens_->weight.device();
   return norm_->weight().device() == first &&
          std::all_of(layers_.begin(), layers_.end(), [&](const auto& layer) { return layer->device() == first; });
+}
+
+bool Decoder::packs() const {
+  return std::all_of(layers_.begin(), layers_.end(), [](const auto& layer) { return layer->packs(); });
 }
 
 bool Decoder::steps_on_device() const {

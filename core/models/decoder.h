@@ -16,12 +16,13 @@ namespace graft {
 
 /// What all layers of one forward share; its tensors are on the device of the layer that runs.
 struct DecoderContext {
-  at::Tensor cos = {}, sin = {};  // [1 or B, T, D]
+  at::Tensor cos = {}, sin = {};  // [1 or B, T, D]; [N, 1, D] of packed tokens
   at::Tensor mask = {};  // [B, 1, 1, S] bool, true: a real token; undefined if none is padding
   KVCache* cache = nullptr; // null: no past
   PagedKVCache* pages = nullptr;  // in the place of `cache`
-  /// Where the real tokens are; for a mask that is padding alone, and more than one token: packing the keys of a cache costs more
-  /// than the padding of one query. With `pages`, always, for the queries alone.
+  /// Where the real tokens are: with them the layers see those alone, as a batch of N rows of one token. For a mask that is padding
+  /// alone, and more than one token: packing the keys of a cache costs more than the padding of one query. With `pages`, always, for
+  /// the queries alone.
   std::optional<Packing> packed_queries = {}, packed_keys = {};
   bool fused_attention = true;
   bool checkpoint = false;  // activations of a layer are computed again in backward
@@ -40,10 +41,14 @@ class Attention : public torch::nn::Module {
  public:
   Attention(Weights& weights, const std::string& prefix, const ModelConfig& config, size_t layer);
   at::Tensor forward(const at::Tensor& x, const DecoderContext& context) const;
+  /// Whether attention over packed tokens has a kernel.
+  bool packs() const { return varlen_slot_.bound(); }
 
  private:
   /// q [B, Q, T, D], k and v [B, K, T, D] → [B, T, Q, D].
   at::Tensor attend(const at::Tensor& q, at::Tensor k, at::Tensor v, const DecoderContext& context) const;
+  // Of packed tokens, q [N, Q, D], k and v [N, K, D] → [N, Q, D].
+  at::Tensor attend_packed(const at::Tensor& q, at::Tensor k, at::Tensor v, const DecoderContext& context) const;
   at::Tensor attend_pages(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const DecoderContext& context) const;
 
   KernelLayerOptions attributes() const;
@@ -63,6 +68,7 @@ class DecoderLayer : public torch::nn::Module {
   /// One new token of each row, x [B, 1, H], by a kernel for all of the layer; undefined if there is none that serves it, or a layer
   /// without a place for one. See contracts/decoder_layer.h.
   at::Tensor step(const at::Tensor& x, const DecodeState& state, size_t layer) const;
+  bool packs() const { return self_attn_->packs(); }
   bool steps() const { return layer_slot_ && layer_slot_->bound(); }
   c10::Device device() const { return input_layernorm_->weight().device(); }
 
@@ -81,7 +87,7 @@ class Decoder : public torch::nn::Module {
   Decoder(Weights& weights, const std::string& prefix, const ModelConfig& config);
 
   /// input_ids [B, T] int64; positions [1 or B, T] int64, these and the context's on the embedding's device; returns hidden states
-  /// [B, T, H] after the final norm, on that one's device.
+  /// [B, T, H] after the final norm, on that one's device; of packed tokens [N, 1, H].
   at::Tensor forward(const at::Tensor& input_ids, const at::Tensor& positions, DecoderContext context) const;
 
   /// One new token of each row, input_ids [B, 1]: hidden states [B, 1, H] after the final norm; undefined if a layer has no kernel for
@@ -94,6 +100,8 @@ class Decoder : public torch::nn::Module {
   std::vector<c10::Device> layer_devices() const;
   /// Whether embedding, layers and final norm are all on one.
   bool on_one_device() const;
+  /// Whether each layer has a kernel for packed tokens.
+  bool packs() const;
   /// Whether step() has a kernel for each layer.
   bool steps_on_device() const;
   /// Whether those of a position stay what they are while a sequence grows to `length` tokens.

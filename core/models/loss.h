@@ -14,13 +14,16 @@ class ForCausalLMLoss : public torch::nn::Module {
   /// lm_head_weight [V, H].
   explicit ForCausalLMLoss(const at::Tensor& lm_head_weight);
 
-  /// From hidden states [B, T, H], which lm_head has not seen, and labels [B, T] int64, not shifted, -100:
-  /// ignored. Returns a float32 scalar (float64 for float64), NaN if no label counts. A kernel never holds
-  /// all logits; the own forward does.
-  at::Tensor forward(const at::Tensor& hidden, const at::Tensor& labels) const;
+  /// What each token predicts: labels [B, T] int64, not shifted, → [B, T], -100 (ignored) for each row's last. mask [B, T] bool,
+  /// undefined if all tokens are real: padding predicts nothing.
+  static at::Tensor next_tokens(const at::Tensor& labels, const at::Tensor& mask);
 
-  /// The same from logits [B, T, V] that are there already.
-  static at::Tensor from_logits(const at::Tensor& logits, const at::Tensor& labels);
+  /// From hidden states [N, H], which lm_head has not seen, and what they predict, [N] int64, -100: ignored. Returns a float32
+  /// scalar (float64 for float64), NaN if no label counts. A kernel never holds all logits; the own forward does.
+  at::Tensor forward(const at::Tensor& hidden, const at::Tensor& next) const;
+
+  /// The same from logits [N, V] that are there already.
+  static at::Tensor from_logits(const at::Tensor& logits, const at::Tensor& next);
 
  private:
   at::Tensor weight_;

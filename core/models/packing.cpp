@@ -1,10 +1,10 @@
 #include "packing.h"
 
-#include <ATen/ops/cat.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/zeros.h>
 
 #include <algorithm>
+#include <numeric>
 
 #include "on_device.h"
 
@@ -15,7 +15,14 @@ Packing::Packing(std::vector<Span> rows, int64_t tokens, c10::Device device) : r
   auto* end = ends.mutable_data_ptr<int32_t>();
   *end = 0;
   for (const Span& row : rows_) *++end = int32_t(packed_ += row.count);
+  at::Tensor places = at::empty({packed_}, at::kLong);
+  auto* place = places.mutable_data_ptr<int64_t>();
+  for (size_t b = 0; b < rows_.size(); ++b) {
+    std::iota(place, place + rows_[b].count, int64_t(b) * tokens_ + rows_[b].first);
+    place += rows_[b].count;
+  }
   cu_seqlens_ = ends.to(device);
+  places_ = places.to(device);
 }
 
 std::optional<Packing> Packing::of(const at::Tensor& mask) {
@@ -35,6 +42,7 @@ std::optional<Packing> Packing::of(const at::Tensor& mask) {
 Packing Packing::to(c10::Device device) const {
   Packing moved = *this;
   moved.cu_seqlens_ = on(device, cu_seqlens_);
+  moved.places_ = on(device, places_);
   return moved;
 }
 
@@ -49,27 +57,17 @@ Packing Packing::last(int64_t tokens) const {
 }
 
 at::Tensor Packing::pack(const at::Tensor& x) const {
-  const at::Tensor tokens_first = x.transpose(1, 2);
-  if (packed_ == int64_t(rows_.size()) * tokens_) return tokens_first.reshape({packed_, x.size(1), x.size(3)});
-  std::vector<at::Tensor> pieces;
-  for (size_t b = 0; b < rows_.size(); ++b)
-    pieces.push_back(tokens_first.select(0, int64_t(b)).narrow(0, rows_[b].first, rows_[b].count));
-  return at::cat(pieces);
+  const at::Tensor all = x.flatten(0, 1);
+  return whole() ? all : all.index_select(0, places_);
 }
 
 at::Tensor Packing::unpack(const at::Tensor& x) const {
-  const std::vector<int64_t> shape = {int64_t(rows_.size()), tokens_, x.size(1), x.size(2)};
-  if (packed_ == shape[0] * tokens_) return x.view(shape);
-  const at::Tensor padding = at::zeros({tokens_, x.size(1), x.size(2)}, x.options());
-  std::vector<at::Tensor> pieces;
-  int64_t next = 0;
-  for (const Span& row : rows_) {
-    pieces.push_back(padding.narrow(0, 0, row.first));
-    pieces.push_back(x.narrow(0, next, row.count));
-    pieces.push_back(padding.narrow(0, 0, tokens_ - row.first - row.count));
-    next += row.count;
-  }
-  return at::cat(pieces).view(shape);
+  std::vector<int64_t> all = x.sizes().vec(), shape = all;
+  shape[0] = tokens_;
+  shape.insert(shape.begin(), int64_t(rows_.size()));
+  if (whole()) return x.reshape(shape);
+  all[0] = shape[0] * tokens_;
+  return at::zeros(all, x.options()).index_copy_(0, places_, x).view(shape);
 }
 
 }  // namespace graft

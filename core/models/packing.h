@@ -1,4 +1,5 @@
-// Packing: the real tokens of a padded batch, one row's behind the other's, as varlen_attention/1 takes them.
+// Packing: the real tokens of a padded batch, one row's behind the other's, so that nothing is computed for padding; and where
+// each row's are, as varlen_attention/1 takes it.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -30,9 +31,9 @@ class Packing {
   /// Of the last `tokens` positions alone.
   Packing last(int64_t tokens) const;
 
-  /// [B, heads, T, D] → [N, heads, D].
+  /// [B, T, …] → [N, …].
   at::Tensor pack(const at::Tensor& x) const;
-  /// [N, heads, D] → [B, T, heads, D], zeros where the padding is.
+  /// [N, …] → [B, T, …], zeros where the padding is.
   at::Tensor unpack(const at::Tensor& x) const;
 
   const std::vector<Span>& rows() const { return rows_; }
@@ -40,9 +41,12 @@ class Packing {
   const at::Tensor& cu_seqlens() const { return cu_seqlens_; }  // [B + 1] int32
 
  private:
+  bool whole() const { return packed_ == int64_t(rows_.size()) * tokens_; }  // nothing is padding
+
   std::vector<Span> rows_;
   int64_t tokens_, packed_ = 0;
   at::Tensor cu_seqlens_;
+  at::Tensor places_;  // [N] int64: where the real tokens stand among all B * T
 };
 
 }  // namespace graft

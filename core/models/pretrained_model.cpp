@@ -110,9 +110,11 @@ CausalLMOutput PreTrainedModel::forward_checked(const at::Tensor& given_ids, con
   if (context.mask.defined() && (pages != nullptr || tokens > 1)) packing = Packing::of(mask);
   if (pages != nullptr) {
     context.packed_queries = pages->begin_step(tokens_of_step(context.mask.defined(), packing, input_ids));
-  } else if (packing) {
-    context.packed_queries = packing->last(tokens);
-    context.packed_keys = std::move(packing);
+  } else if (packing && model_->packs()) {
+    if (Packing step = packing->last(tokens); step.packed_tokens() > 0) {
+      context.packed_queries = std::move(step);
+      context.packed_keys = std::move(packing);
+    }
   }
   at::Tensor positions = options.position_ids;
   if (!positions.defined()) {
@@ -122,18 +124,26 @@ CausalLMOutput PreTrainedModel::forward_checked(const at::Tensor& given_ids, con
   }
 
   at::Tensor hidden = model_->forward(input_ids, positions, context);
-  if (options.logits_to_keep > 0 && options.logits_to_keep < tokens) {
-    hidden = hidden.narrow(1, tokens - options.logits_to_keep, options.logits_to_keep);
-  }
   const c10::Device head = lm_head_->weight().device();
   hidden = on(head, hidden);
+  const std::optional<Packing> packed = context.packed_queries ? std::optional(context.packed_queries->to(head)) : std::nullopt;
   const bool loss = options.labels.defined();
   const bool skip_logits = options.skip_logits.value_or(is_training() && loss);
   CausalLMOutput output;
-  if (!skip_logits) output.logits = lm_head_->forward(hidden);
+  if (!skip_logits) {
+    if (packed) hidden = packed->unpack(hidden.squeeze(1));
+    if (options.logits_to_keep > 0 && options.logits_to_keep < tokens) {
+      hidden = hidden.narrow(1, tokens - options.logits_to_keep, options.logits_to_keep);
+    }
+    output.logits = lm_head_->forward(hidden);
+  }
   if (loss) {
-    const at::Tensor labels = on(head, options.labels);
-    output.loss = skip_logits ? loss_function_->forward(hidden, labels) : ForCausalLMLoss::from_logits(output.logits, labels);
+    const at::Tensor next = ForCausalLMLoss::next_tokens(on(head, options.labels), context.mask.defined() ? on(head, mask) : at::Tensor());
+    if (skip_logits) {
+      output.loss = loss_function_->forward(hidden.flatten(0, 1), packed ? packed->pack(next) : next.flatten());
+    } else {
+      output.loss = ForCausalLMLoss::from_logits(output.logits.flatten(0, 1), next.flatten());
+    }
   }
   return output;
 }

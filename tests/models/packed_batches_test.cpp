@@ -1,6 +1,8 @@
 // Batches of unequal lengths: over packed tokens, and over a KV cache in pages, each row as it is alone.
+#include <ATen/ops/arange.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/full.h>
+#include <ATen/ops/isfinite.h>
 #include <ATen/ops/randint.h>
 #include <ATen/ops/zeros.h>
 #include <gtest/gtest.h>
@@ -112,6 +114,41 @@ TEST_P(PackedBatches, GradientsAreThoseOfTheOwnLayers) {
     EXPECT_LE((gradient - expected).abs().max().item<double>(), 1e-3 * expected.abs().max().item<double>() + 1e-7)
         << parameter.key();
   }
+}
+
+TEST_P(PackedBatches, TheLossIsThatOfTheRealTokensAlone) {
+  const auto own = model_.load(false), with_kernels = model_.load(true);
+  for (const bool left : {true, false}) {
+    const Batch padded = batch({3, 11, 2, 20}, left);
+    double sum = 0, count = 0;
+    for (const at::Tensor& row : padded.rows) {
+      const double predicted = double(row.size(1) - 1);
+      sum += predicted * own->forward(row, {.labels = row}).loss.item<double>();
+      count += predicted;
+    }
+    const at::Tensor labels = at::where(padded.mask == 1, padded.ids, -100);
+    for (const auto& model : {own, with_kernels}) {
+      for (const bool skip_logits : {true, false}) {
+        const double loss = model->forward(padded.ids, {.labels = labels, .attention_mask = padded.mask, .skip_logits = skip_logits}).loss.item<double>();
+        EXPECT_NEAR(loss, sum / count, 1e-4) << (left ? "left" : "right") << (skip_logits ? "" : ", with logits");
+      }
+    }
+  }
+}
+
+TEST_P(PackedBatches, NothingIsComputedForPadding) {
+  const auto model = model_.load(true);
+  {
+    const at::NoGradGuard no_grad;
+    model->named_parameters()["model.embed_tokens.weight"][0].fill_(std::numeric_limits<float>::quiet_NaN());  // padding's
+  }
+  model->train();
+  const Batch padded = batch({3, 11, 1, 20}, /*pad_left=*/false);
+  const at::Tensor labels = at::where(padded.mask == 1, padded.ids, -100);
+  const CausalLMOutput output = model->forward(padded.ids, {.labels = labels, .attention_mask = padded.mask, .skip_logits = false});
+  EXPECT_TRUE(output.logits.index_select(-1, at::arange(1, 250)).isfinite().all().item<bool>());
+  model->forward(padded.ids, {.labels = labels, .attention_mask = padded.mask});
+  EXPECT_EQ(calls(*model, "varlen_attention"), 4u);
 }
 
 TEST_P(PackedBatches, ATokenMaskedAwayBetweenOthersKeepsTheMask) {

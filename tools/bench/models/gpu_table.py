@@ -36,12 +36,19 @@ def decode(document):
 
 
 def model(document):
-    heads = ("", "prefill, tokens/s", "training, tokens/s", "peak GiB", "to first token, s")
-    keys = {"prefill_8k_tokens_per_second": "{:.0f}", "training_tokens_per_second": "{:.0f}", "training_peak_gib": "{:.1f}", "first_token_seconds": "{:.2f}"}
+    columns = (
+        ("prefill, tokens/s", "prefill_8k_tokens_per_second", "{:.0f}"),
+        ("training, tokens/s", "training_tokens_per_second", "{:.0f}"),
+        ("peak GiB", "training_peak_gib", "{:.1f}"),
+        ("of padded rows, real tokens/s", "padded_training_tokens_per_second", "{:.0f}"),
+        ("peak GiB", "padded_training_peak_gib", "{:.1f}"),
+        ("to first token, s", "first_token_seconds", "{:.2f}"),
+    )
     parts = document["parts"]
     peer = parts.get("transformers", {})
     shown = [name for name in figures.WHO if "first_token_seconds" in parts.get(name, {})]
-    return heads, [(figures.WHO[name], *(beside(parts[name], peer, *key) for key in keys.items())) for name in shown]
+    heads = ("", *(head for head, _, _ in columns))
+    return heads, [(figures.WHO[name], *(beside(parts[name], peer, key, form) for _, key, form in columns)) for name in shown]
 
 
 def kernels(document):

@@ -77,15 +77,21 @@ def eager(folder):
         seconds(prefill, 3)
         result["prefill_8k_tokens_per_second"] = 5 * 8192 / seconds(prefill, 5)
 
-    def train():
-        model.zero_grad(set_to_none=True)
-        model(text, labels=text, use_cache=False).loss.backward()
+    def training(tokens, **inputs):
+        def step():
+            model.zero_grad(set_to_none=True)
+            model(text, use_cache=False, **inputs).loss.backward()
+
+        seconds(step, 2)
+        torch.cuda.reset_peak_memory_stats()
+        return 4 * tokens / seconds(step, 4), torch.cuda.max_memory_allocated() / (1 << 30)
 
     model.train()
-    seconds(train, 2)
-    torch.cuda.reset_peak_memory_stats()
-    result["training_tokens_per_second"] = 4 * 8192 / seconds(train, 4)
-    result["training_peak_gib"] = torch.cuda.max_memory_allocated() / (1 << 30)
+    result["training_tokens_per_second"], result["training_peak_gib"] = training(text.numel(), labels=text)
+    lengths = torch.arange(1024, 0, -128, device="cuda")[:, None]
+    real = torch.arange(1024, device="cuda") < lengths
+    padded = training(lengths.sum().item(), labels=text.masked_fill(~real, -100), attention_mask=real.long())
+    result["padded_training_tokens_per_second"], result["padded_training_peak_gib"] = padded
     return result
 
 
