@@ -1,39 +1,47 @@
 #include "device_decode.h"
 
 #include <ATen/ops/arange.h>
+#include <ATen/ops/clamp_min.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/zeros.h>
+
+#include <algorithm>
 
 #include "graft/error.h"
 #include "kernel_call.h"
 
 namespace graft {
 
-DeviceDecode::DeviceDecode(const Decoder& decoder, const Linear& lm_head, const ModelConfig& config, int64_t batch, int64_t capacity)
+DeviceDecode::DeviceDecode(const Decoder& decoder, const Linear& lm_head, const Sampler& sampler, const ModelConfig& config,
+                           int64_t batch, int64_t capacity)
     : decoder_(decoder),
       lm_head_(lm_head),
+      sampler_(sampler),
       device_(decoder.embedding().device()),
-      cache_(config, batch, capacity, decoder.embedding().options().requires_grad(false)) {
+      cache_(config, batch, capacity, decoder.embedding().options().requires_grad(false)),
+      settings_(device_) {
   const at::TensorOptions whole = at::TensorOptions(device_).dtype(at::kLong);
   std::tie(state_.cos, state_.sin) = decoder.rotary(at::arange(capacity, whole), capacity);
   state_.cache = &cache_;
   state_.length = at::zeros({batch}, whole.dtype(at::kInt));
-  results_ = at::zeros({batch + 1}, whole);
-  ids_ = results_.narrow(0, 0, batch).unsqueeze(1);
-  draws_ = at::zeros({capacity, batch, 1}, whole.dtype(at::kDouble));
+  chosen_ = at::zeros({batch}, whole);
+  ids_ = at::zeros({batch, 1}, whole);
+  draws_ = at::zeros({capacity, batch}, whole.dtype(at::kDouble));
   drawn_ = at::zeros({1}, whole);
   for (Sent& sent : sent_) {
-    sent.tokens = at::empty({batch + 1}, at::TensorOptions(at::kLong).pinned_memory(true));
+    sent.tokens = at::empty({batch}, at::TensorOptions(at::kLong).pinned_memory(true));
     sent.event.emplace(device_.type());
   }
 }
 
 bool DeviceDecode::fits(int64_t batch, int64_t capacity, const Sampling& sampling) const {
-  return ids_.size(0) == batch && cache_.capacity() >= capacity && sampling == sampling_;
+  const bool same = sampling == sampling_ || (sampling.do_sample && sampling_.do_sample && sampler_.reads_settings());
+  return chosen_.size(0) == batch && cache_.capacity() >= capacity && same;
 }
 
 void DeviceDecode::begin(const at::Tensor& logits, const Sampling& sampling, const at::Tensor& draws, const at::Tensor& mask) {
   sampling_ = sampling;
+  settings_.set(sampling);
   sent_count_ = taken_count_ = 0;
   if (mask.defined()) {
     const at::Tensor real = mask.ne(0);
@@ -43,7 +51,7 @@ void DeviceDecode::begin(const at::Tensor& logits, const Sampling& sampling, con
     state_.length.fill_(cache_.length());
   }
   drawn_.zero_();
-  if (draws.defined()) draws_.narrow(0, 0, draws.size(0)).copy_(draws.unsqueeze(-1));
+  if (draws.defined()) draws_.narrow(0, 0, draws.size(0)).copy_(draws);
   choose(logits);
   send();
 }
@@ -74,7 +82,7 @@ void DeviceDecode::capture() try {
 }
 
 bool DeviceDecode::run() {
-  const at::Tensor hidden = decoder_.step(ids_, state_);
+  const at::Tensor hidden = decoder_.step(sampling_.do_sample ? ids_ : chosen_.unsqueeze(1), state_);
   if (!hidden.defined()) return false;
   choose(lm_head_.forward(hidden).select(1, -1));
   state_.length.add_(1);
@@ -82,18 +90,16 @@ bool DeviceDecode::run() {
 }
 
 void DeviceDecode::choose(const at::Tensor& logits) {
-  at::Tensor bad;
   const at::Tensor uniform = sampling_.do_sample ? draws_.index_select(0, drawn_).squeeze(0) : at::Tensor();
-  const at::Tensor tokens = next_tokens_on_device(logits, sampling_, uniform, bad);
-  ids_.copy_(tokens.unsqueeze(1));
+  chosen_.copy_(sampler_.forward(logits, sampling_, settings_, uniform));
   if (!sampling_.do_sample) return;
-  results_.narrow(0, tokens.size(0), 1).copy_(bad);
+  at::clamp_min_out(ids_, chosen_.unsqueeze(1), 0);
   drawn_.add_(1);
 }
 
 void DeviceDecode::send() {
   Sent& sent = sent_[sent_count_++ % sent_.size()];
-  sent.tokens.copy_(results_, /*non_blocking=*/true);
+  sent.tokens.copy_(chosen_, /*non_blocking=*/true);
   sent.event->record(current_stream(device_));
 }
 
@@ -101,8 +107,8 @@ std::span<const int64_t> DeviceDecode::take() {
   Sent& sent = sent_[taken_count_++ % sent_.size()];
   sent.event->synchronize();
   const auto* tokens = sent.tokens.const_data_ptr<int64_t>();
-  const auto rows = size_t(ids_.size(0));
-  if (sampling_.do_sample && tokens[rows] != 0) throw logits_are_no_numbers();
+  const auto rows = size_t(chosen_.size(0));
+  if (std::any_of(tokens, tokens + rows, [](int64_t token) { return token < 0; })) throw logits_are_no_numbers();
   return {tokens, rows};
 }
 

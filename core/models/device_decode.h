@@ -14,7 +14,7 @@
 #include "decoder.h"
 #include "device_graph.h"
 #include "kv_cache.h"
-#include "sampling.h"
+#include "sampler.h"
 
 namespace graft {
 
@@ -22,7 +22,8 @@ namespace graft {
 /// replayed from then on, also for later prompts. One thread at a time.
 class DeviceDecode {
  public:
-  DeviceDecode(const Decoder& decoder, const Linear& lm_head, const ModelConfig& config, int64_t batch, int64_t capacity);
+  DeviceDecode(const Decoder& decoder, const Linear& lm_head, const Sampler& sampler, const ModelConfig& config, int64_t batch,
+               int64_t capacity);
 
   /// Whether it can serve another prompt of `batch` rows and, with what is to come, `capacity` tokens.
   bool fits(int64_t batch, int64_t capacity, const Sampling& sampling) const;
@@ -54,19 +55,21 @@ class DeviceDecode {
 
   const Decoder& decoder_;
   const Linear& lm_head_;
+  const Sampler& sampler_;
   c10::Device device_;
   KVCache cache_;
   DecodeState state_;
   Sampling sampling_;
-  at::Tensor results_;  // [B + 1] int64: the newest tokens, and how many rows' logits were no numbers
-  at::Tensor ids_;      // [B, 1]: of these the tokens
-  at::Tensor draws_, drawn_;  // [capacity, B, 1] float64; [1] int64: how many are used up
+  SamplingOnDevice settings_;
+  at::Tensor chosen_;  // [B] int64: the newest tokens, -1 where the logits were no numbers
+  at::Tensor ids_;     // [B, 1] int64, if drawing: what the next step is fed until the host has seen a -1
+  at::Tensor draws_, drawn_;  // [capacity, B] float64; [1] int64: how many are used up
   bool ran_ = false;    // a step has run, so that what is made at a first call is there
   std::unique_ptr<DeviceGraph> graph_;
   std::string why_no_graph_;
 
   struct Sent {
-    at::Tensor tokens;  // [B + 1] on the host, pinned
+    at::Tensor tokens;  // [B] on the host, pinned
     std::optional<c10::Event> event;
   };
   std::array<Sent, 2> sent_;

@@ -172,7 +172,7 @@ std::optional<std::vector<at::Tensor>> PreTrainedModel::generate_on_device(const
   std::unique_ptr<DeviceDecode> decode = device_decodes_->take(addresses_of(*this), plan.batch, plan.length(), plan.sampling, epoch);
   if (decode == nullptr) {
     const int64_t capacity = (plan.length() + kRoom - 1) / kRoom * kRoom;
-    decode = std::make_unique<DeviceDecode>(*model_, *lm_head_, config_, plan.batch, capacity);
+    decode = std::make_unique<DeviceDecode>(*model_, *lm_head_, *sampler_, config_, plan.batch, capacity);
   }
   at::Tensor draws;
   if (plan.sampling.do_sample) {  // the same ones as on the CPU, see next_tokens()

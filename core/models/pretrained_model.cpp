@@ -12,6 +12,7 @@
 #include "graft/kernel_ref.h"
 #include "loss.h"
 #include "on_device.h"
+#include "sampler.h"
 
 namespace graft {
 namespace {
@@ -42,6 +43,7 @@ PreTrainedModel::PreTrainedModel(ModelConfig config, GenerationConfig generation
                                               : std::make_shared<Linear>(weights, "lm_head.", config_.hidden_size,
                                                                          config_.vocab_size, false))),
       loss_function_(register_module("loss_function", std::make_shared<ForCausalLMLoss>(lm_head_->weight()))),
+      sampler_(register_module("sampler", std::make_shared<Sampler>())),
       kernel_layers_(kernel_layers(*this)),
       device_decodes_(std::make_unique<DeviceDecodes>()) {}
 

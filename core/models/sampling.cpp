@@ -4,6 +4,7 @@
 #include <ATen/ops/amax.h>
 #include <ATen/ops/argmax.h>
 #include <ATen/ops/empty.h>
+#include <ATen/ops/full.h>
 #include <ATen/ops/isfinite.h>
 #include <ATen/ops/logsumexp.h>
 #include <ATen/ops/rand.h>
@@ -11,10 +12,11 @@
 #include <ATen/ops/softmax.h>
 #include <ATen/ops/sort.h>
 #include <ATen/ops/topk.h>
-#include <ATen/ops/zeros.h>
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
+#include <numeric>
 #include <tuple>
 #include <vector>
 
@@ -24,75 +26,51 @@
 namespace graft {
 namespace {
 
-/// Tokens that may be drawn, the most likely first: their probabilities [B, n] and ids [B, n].
-struct Candidates {
-  at::Tensor probabilities, ids;
-};
-
-/// A token goes if those more likely than it reach `top_p` without it; so the first one always stays.
-at::Tensor nucleus(const at::Tensor& probabilities, double top_p) {
-  return probabilities.masked_fill(probabilities.cumsum(-1) - probabilities >= top_p, 0);
-}
-
 struct Token {
-  float probability;
+  double probability;
   int64_t id;
 };
 
-/// Of a row of scores those tokens whose probabilities are at least `least`, or no numbers, in the order of their ids.
-std::vector<Token> tokens_above(double least, const float* scores, int64_t vocab, float log_total) {
-  const float lowest = float(std::log(least)) + log_total;
+/// Those of a row's scores that are at least `lowest`, in the order of their ids. log_total: of all scores' exponentials.
+std::vector<Token> tokens_from(float lowest, const float* scores, int64_t vocab, double log_total) {
   std::vector<Token> tokens;
   for (int64_t id = 0; id < vocab; ++id) {
-    if (!(scores[id] < lowest)) tokens.push_back({std::exp(scores[id] - log_total), id});
+    if (scores[id] >= lowest) tokens.push_back({std::exp(scores[id] - log_total), id});
   }
   return tokens;
 }
 
-/// The fewest of the whole vocabulary that reach `top_p`. It is not sorted for them: they mostly are a few hundred, each with a
-/// probability of some 1e-5 and more.
-Candidates nucleus_of_all(const at::Tensor& all_scores, double top_p) {
-  const at::Tensor scores = all_scores.contiguous(), log_totals = at::logsumexp(scores, -1);
-  const int64_t rows = scores.size(0), vocab = scores.size(1);
-  std::vector<std::vector<Token>> likely;
-  for (int64_t row = 0; row < rows; ++row) {
-    const float* of_row = scores.const_data_ptr<float>() + row * vocab;
-    const float log_total = log_totals.const_data_ptr<float>()[row];
-    std::vector<Token> tokens;
-    for (double least = 1e-5;; least *= 1e-3) {
-      tokens = tokens_above(least, of_row, vocab, log_total);
-      double sum = 0;
-      for (const Token& token : tokens) sum += token.probability;
-      if (sum >= top_p || least < 1e-40) break;  // below that all are there that have a probability
-    }
-    std::stable_sort(tokens.begin(), tokens.end(), [](const Token& a, const Token& b) { return a.probability > b.probability; });
-    likely.push_back(std::move(tokens));
-  }
-  size_t most = 1;
-  for (const auto& tokens : likely) most = std::max(most, tokens.size());
-  Candidates found = {at::zeros({rows, int64_t(most)}, at::kFloat), at::zeros({rows, int64_t(most)}, at::kLong)};
-  for (size_t row = 0; row < likely.size(); ++row) {
-    for (size_t i = 0; i < likely[row].size(); ++i) {
-      found.probabilities.mutable_data_ptr<float>()[row * most + i] = likely[row][i].probability;
-      found.ids.mutable_data_ptr<int64_t>()[row * most + i] = likely[row][i].id;
-    }
-  }
-  return {nucleus(found.probabilities, top_p), found.ids};
+double sum_of(const std::vector<Token>& tokens) {
+  return std::accumulate(tokens.begin(), tokens.end(), 0.0, [](double sum, const Token& token) { return sum + token.probability; });
 }
 
-Candidates candidates(const at::Tensor& logits, const Sampling& sampling) {
-  const auto scaled = [&](const at::Tensor& some) {
-    const at::Tensor scores = some.to(at::kFloat);
-    return sampling.temperature == 1.0 ? scores : scores / sampling.temperature;
-  };
-  if (sampling.top_k > 0 && sampling.top_k < logits.size(-1)) {
-    const auto [likely, ids] = at::topk(logits, sampling.top_k);  // the same ones at any temperature
-    const at::Tensor probabilities = at::softmax(scaled(likely), -1);
-    return {sampling.top_p < 1.0 ? nucleus(probabilities, sampling.top_p) : probabilities, ids};
+/// The fewest of the most likely that reach `needed`; of equally likely ones those with lower ids.
+void keep_nucleus(std::vector<Token>& tokens, double needed) {
+  std::stable_sort(tokens.begin(), tokens.end(), [](const Token& a, const Token& b) { return a.probability > b.probability; });
+  double sum = 0;
+  size_t kept = 0;
+  while (kept < tokens.size() && (kept == 0 || sum < needed)) sum += tokens[kept++].probability;
+  tokens.resize(kept);
+  std::sort(tokens.begin(), tokens.end(), [](const Token& a, const Token& b) { return a.id < b.id; });
+}
+
+/// What top-k and top-p leave of a row. The whole vocabulary is not sorted for top-p: those needed mostly are a few hundred, each
+/// with a probability of some 1e-5 and more.
+std::vector<Token> tokens_left(const float* scores, int64_t vocab, double log_total, const Sampling& sampling, float kth) {
+  if (sampling.top_p >= 1.0) return tokens_from(kth, scores, vocab, log_total);
+  if (kth > -std::numeric_limits<float>::infinity()) {
+    std::vector<Token> tokens = tokens_from(kth, scores, vocab, log_total);
+    keep_nucleus(tokens, sampling.top_p * sum_of(tokens));
+    return tokens;
   }
-  const at::Tensor scores = scaled(logits);
-  if (sampling.top_p < 1.0) return nucleus_of_all(scores, sampling.top_p);
-  return {at::softmax(scores, -1), {}};  // undefined ids: all, in their order
+  for (double least = 1e-5;; least *= 1e-3) {
+    std::vector<Token> tokens = tokens_from(float(std::log(least) + log_total), scores, vocab, log_total);
+    // Below that all are there that have a probability.
+    if (sum_of(tokens) >= sampling.top_p || least < 1e-40) {
+      keep_nucleus(tokens, sampling.top_p);
+      return tokens;
+    }
+  }
 }
 
 /// Where in a row's sums a number in [0, 1) falls. Below the total even when rounded, so that what has no probability is never found.
@@ -100,12 +78,15 @@ at::Tensor find(const at::Tensor& sums, const at::Tensor& total, const at::Tenso
   return at::searchsorted(sums, uniform * (total * (1 - 1e-12)), /*out_int32=*/false, /*right=*/true);
 }
 
-/// One place in each row, in proportion to its value. torch's multinomial would draw a number for each token of the vocabulary.
-at::Tensor draw(const at::Tensor& probabilities, at::Generator& generator) {
-  const at::Tensor sums = probabilities.cumsum(-1, at::kDouble);
-  const at::Tensor total = sums.narrow(-1, sums.size(-1) - 1, 1);
-  if (!at::isfinite(total).all().item<bool>()) throw logits_are_no_numbers();
-  return find(sums, total, at::rand(total.sizes(), generator, total.options()));
+/// The token of a row in whose share of the sum a number in [0, 1) falls.
+int64_t find(const std::vector<Token>& tokens, double uniform) {
+  const double place = uniform * sum_of(tokens);
+  double sum = 0;
+  for (const Token& token : tokens) {
+    sum += token.probability;
+    if (place < sum) return token.id;
+  }
+  return tokens.back().id;
 }
 
 /// argmax(logits, -1): the first of the largest, or the first NaN. On a CPU found by torch's amax, which is vectorised: argmax takes
@@ -125,15 +106,6 @@ at::Tensor most_likely(const at::Tensor& logits) {
   return tokens;
 }
 
-/// As candidates(), sorting the whole vocabulary for top-p: the host need not know how many there are.
-Candidates candidates_on_device(const at::Tensor& logits, const Sampling& sampling) {
-  const bool few = sampling.top_k > 0 && sampling.top_k < logits.size(-1);
-  if (!few && sampling.top_p >= 1.0) return {at::softmax(logits.to(at::kFloat) / sampling.temperature, -1), {}};
-  const auto [likely, ids] = few ? at::topk(logits, sampling.top_k) : at::sort(logits, -1, /*descending=*/true);
-  const at::Tensor probabilities = at::softmax(likely.to(at::kFloat) / sampling.temperature, -1);
-  return {sampling.top_p < 1.0 ? nucleus(probabilities, sampling.top_p) : probabilities, ids};
-}
-
 }  // namespace
 
 Error logits_are_no_numbers() {
@@ -151,21 +123,47 @@ at::Tensor most_likely_on_device(const at::Tensor& logits) {
   return at::add(places.gather(-1, part), part, vocab / kParts).squeeze(-1);
 }
 
-at::Tensor next_tokens_on_device(const at::Tensor& logits, const Sampling& sampling, const at::Tensor& uniform, at::Tensor& bad) {
+at::Tensor next_tokens_on_device(const at::Tensor& logits, const Sampling& sampling, const at::Tensor& uniform) {
   if (!sampling.do_sample) return most_likely_on_device(logits);
-  const auto [probabilities, ids] = candidates_on_device(logits, sampling);
+  at::Tensor scores = logits.to(at::kFloat) / sampling.temperature;
+  if (sampling.top_k > 0 && sampling.top_k < logits.size(-1)) {
+    const at::Tensor kth = std::get<0>(at::topk(scores, sampling.top_k)).narrow(-1, sampling.top_k - 1, 1);
+    scores.masked_fill_(scores < kth, -std::numeric_limits<float>::infinity());
+  }
+  at::Tensor probabilities = at::softmax(scores, -1);
+  if (sampling.top_p < 1.0) {  // the whole vocabulary sorted: the host need not know how many reach it
+    auto [likely, ids] = at::sort(probabilities, /*stable=*/true, -1, /*descending=*/true);
+    likely.masked_fill_(likely.cumsum(-1) - likely >= sampling.top_p, 0);
+    probabilities.scatter_(-1, ids, likely);
+  }
   const at::Tensor sums = probabilities.cumsum(-1, at::kDouble), total = sums.narrow(-1, sums.size(-1) - 1, 1);
-  bad = at::isfinite(total).logical_not().sum().unsqueeze(0);
-  const at::Tensor place = find(sums, total, uniform).clamp_max(probabilities.size(-1) - 1);
-  return (ids.defined() ? ids.gather(-1, place) : place).squeeze(-1);
+  const at::Tensor tokens = find(sums, total, uniform.unsqueeze(-1)).clamp_max(probabilities.size(-1) - 1);
+  return tokens.masked_fill(at::isfinite(total).logical_not(), -1).squeeze(-1);
 }
 
+// uniform numbers for all rows at once. torch's multinomial would draw one for each token of the vocabulary.
 at::Tensor next_tokens(const at::Tensor& logits, const Sampling& sampling, at::Generator& generator) {
   const Alone alone(logits.is_cpu());
   if (!sampling.do_sample) return most_likely(logits);
-  const auto [probabilities, ids] = candidates(logits, sampling);
-  const at::Tensor place = draw(probabilities, generator);
-  return (ids.defined() ? ids.gather(-1, place) : place).squeeze(-1);
+  const int64_t rows = logits.size(0), vocab = logits.size(1);
+  const at::Tensor scores = (logits.to(at::kFloat) / sampling.temperature).contiguous(), log_totals = at::logsumexp(scores, -1);
+  if (!at::isfinite(log_totals).all().item<bool>()) throw logits_are_no_numbers();
+  const at::Tensor uniform = at::rand({rows, 1}, generator, at::kDouble);
+  const bool some = sampling.top_k > 0 && sampling.top_k < vocab;
+  if (!some && sampling.top_p >= 1.0) {
+    const at::Tensor sums = at::softmax(scores, -1).cumsum(-1, at::kDouble);
+    return find(sums, sums.narrow(-1, vocab - 1, 1), uniform).squeeze(-1);
+  }
+  const at::Tensor kth = some ? std::get<0>(at::topk(scores, sampling.top_k)).select(-1, sampling.top_k - 1)
+                              : at::full({rows}, -std::numeric_limits<float>::infinity());
+  at::Tensor tokens = at::empty({rows}, at::kLong);
+  for (int64_t row = 0; row < rows; ++row) {
+    const float* of_row = scores.const_data_ptr<float>() + row * vocab;
+    tokens.mutable_data_ptr<int64_t>()[row] = find(
+        tokens_left(of_row, vocab, log_totals.const_data_ptr<float>()[row], sampling, kth.const_data_ptr<float>()[row * kth.stride(0)]),
+        uniform.const_data_ptr<double>()[row]);
+  }
+  return tokens;
 }
 
 }  // namespace graft

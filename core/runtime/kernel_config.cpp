@@ -79,6 +79,7 @@ const KernelConfig& KernelConfig::defaults() {
       {"varlen_attention", "graft-kernels/attention:VarlenAttention"},
       {"ForCausalLMLoss", "graft-kernels/loss:ForCausalLMLoss"},
       {"DecoderLayer", {{"cuda", {{Mode::Inference, "graft-kernels/decoder:DecoderLayer"}}}}},
+      {"Sampling", {{"cuda", {{Mode::Inference, "graft-kernels/sampling:Sampling"}}}}},
   });
   return config;
 }

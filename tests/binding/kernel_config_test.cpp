@@ -110,7 +110,8 @@ TEST(KernelConfig, RefusesWhatCannotBeMeant) {
 TEST(KernelConfig, TheDefaultsNameFirstPartyKernelsAlone) {
   EXPECT_GE(KernelConfig::defaults().layers().size(), 6u);
   for (const auto& [layer, mapping] : KernelConfig::defaults().layers()) {
-    const std::string* reference = mapping.find(layer == "DecoderLayer" ? "cuda" : "cpu", 90, Mode::Inference);
+    const bool for_gpus = layer == "DecoderLayer" || layer == "Sampling";
+    const std::string* reference = mapping.find(for_gpus ? "cuda" : "cpu", 90, Mode::Inference);
     ASSERT_NE(reference, nullptr) << layer;
     EXPECT_TRUE(KernelRef::parse(*reference).repo.starts_with("graft-kernels/")) << *reference;
   }

@@ -23,7 +23,7 @@ void expect_graph(PreTrainedModel& model) {
   const BindReport report = model.kernel_report();
   for (const std::string& warning : report.warnings) ADD_FAILURE() << warning;
   for (const LayerReport& layer : report.layers)
-    if (layer.layer == "DecoderLayer") { EXPECT_EQ(layer.state, LayerState::bound) << layer.reason; }
+    if (layer.layer == "DecoderLayer" || layer.layer == "Sampling") { EXPECT_EQ(layer.state, LayerState::bound) << layer.reason; }
 }
 
 TEST_P(CudaDecode, GivesTheTokensOfTheLayersOwnForwards) {

@@ -37,6 +37,7 @@ const std::vector<Case> kCases = {
      {{1, 1, 4, 4, 64}, {1, 333, 16, 8, 128}, {1, 1000, 9, 3, 64}, {64, 64, 16, 8, 128}, {77, 200, 4, 1, 64}, {300, 300, 2, 2, 128}}, true},
     {"graft-kernels/attention:VarlenAttention", "varlen_attention/1", {{4, 100, 9, 3, 64}, {8, 300, 16, 8, 128}, {1, 33, 2, 2, 64}}, true},
     {"graft-kernels/loss:ForCausalLMLoss", "ForCausalLMLoss/1", {{5, 32, 1001}, {700, 64, 4096}, {1500, 48, 5000}}, true},
+    {"graft-kernels/sampling:Sampling", "Sampling/1", {{1, 151936}, {8, 151936}, {3, 1000}, {64, 32000}, {2, 4099}, {1, 262144}}, false},
     {"graft-kernels/decoder:DecoderLayer", "DecoderLayer/1",
      {{1, 0, 1024, 16, 8, 128, 3072}, {1, 300, 1024, 16, 8, 128, 3072}, {8, 100, 576, 9, 3, 64, 1536}, {5, 33, 256, 8, 1, 128, 200}, {2, 1100, 2048, 8, 8, 64, 512}}, false},
 };

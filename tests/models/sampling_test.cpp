@@ -3,6 +3,8 @@
 #include <ATen/CPUGeneratorImpl.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/full.h>
+#include <ATen/ops/rand.h>
+#include <ATen/ops/randn.h>
 #include <ATen/ops/tensor.h>
 #include <ATen/ops/zeros.h>
 #include <gtest/gtest.h>
@@ -62,6 +64,28 @@ TEST(Sampling, TopPKeepsProportionsWhereThousandsAreNeededToReachIt) {
   const at::Tensor drawn = next_tokens(logits, {.do_sample = true, .top_p = 0.8}, generator);
   const double first = (drawn < 4000).sum().item<double>() / 2000;
   EXPECT_NEAR(first, 8.0 / 9.6, 0.03);
+}
+
+TEST(Sampling, OfEqualLogitsTopKKeepsAllAndTopPTheLowestIds) {
+  const auto drawn = [](const Sampling& sampling) {
+    at::Generator generator = at::detail::createCPUGenerator(7);
+    return next_tokens(at::full({5000, 10}, -1.5), sampling, generator);
+  };
+  EXPECT_EQ(drawn({.do_sample = true, .top_k = 2}).max().item<int64_t>(), 9);
+  EXPECT_EQ(drawn({.do_sample = true, .top_p = 0.29}).max().item<int64_t>(), 2);
+  EXPECT_EQ(drawn({.do_sample = true, .top_k = 2, .top_p = 0.29}).max().item<int64_t>(), 2);
+}
+
+TEST(Sampling, OnADeviceDrawsTheSame) {
+  at::Generator numbers = at::detail::createCPUGenerator(3);
+  const at::Tensor logits = at::randn({64, 500}, numbers, at::kFloat) * 3;
+  for (const Sampling& sampling : {Sampling{true, 1.0, 0, 1.0}, Sampling{true, 0.6, 20, 0.95}, Sampling{true, 1.5, 0, 0.9}, Sampling{true, 1.0, 40, 1.0}}) {
+    at::Generator generator = at::detail::createCPUGenerator(7), same = at::detail::createCPUGenerator(7);
+    const at::Tensor expected = next_tokens(logits, sampling, generator);
+    EXPECT_TRUE(next_tokens_on_device(logits, sampling, at::rand({64}, same, at::kDouble)).equal(expected)) << sampling.top_k << " " << sampling.top_p;
+  }
+  const at::Tensor wrong = at::full({2, 8}, std::nanf(""));
+  EXPECT_TRUE((next_tokens_on_device(wrong, {.do_sample = true}, at::full({2}, 0.5, at::kDouble)) == -1).all().item<bool>());
 }
 
 TEST(Sampling, WhatHasNoProbabilityIsNeverDrawn) {

@@ -47,6 +47,7 @@ inline constexpr ShapeForm kShapeForms[] = {
     {"paged_attention/1", "BxTxSxQxKxD"},
     {"ForCausalLMLoss/1", "ROWSxHIDDENxVOCABULARY"},
     {"DecoderLayer/1", "BxLxHIDDENxQxKxDxINNER"},
+    {"Sampling/1", "ROWSxVOCABULARY"},
 };
 
 }  // namespace graft

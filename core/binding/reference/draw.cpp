@@ -1,6 +1,7 @@
 #include "draw.h"
 
 #include <ATen/CPUGeneratorImpl.h>
+#include <ATen/ops/rand.h>
 #include <ATen/ops/randint.h>
 #include <ATen/ops/randn.h>
 #include <unistd.h>
@@ -36,6 +37,8 @@ at::Tensor Draw::normal(const Sizes& sizes, double deviation, double mean) {
   }
   return at::randn(sizes, generator_, at::kFloat).mul_(deviation).add_(mean).to(device_, dtype_);
 }
+
+at::Tensor Draw::uniform(int64_t count) { return at::rand({count}, generator_, at::kDouble).to(device_); }
 
 at::Tensor Draw::indices(int64_t count, int64_t end) {
   return at::randint(end, {count}, generator_, at::kLong).to(device_);

@@ -22,6 +22,8 @@ class Draw {
 
   /// Normally distributed.
   at::Tensor normal(const Sizes& sizes, double deviation = 1, double mean = 0);
+  /// float64 in [0, 1), of shape [count], whatever the dtype.
+  at::Tensor uniform(int64_t count);
   /// int64 in [0, end), of shape [count].
   at::Tensor indices(int64_t count, int64_t end);
 

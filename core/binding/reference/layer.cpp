@@ -30,7 +30,8 @@ const LayerKind* find_layer_kind(std::string_view contract) {
   static const std::vector<LayerKind> all = [] {
     std::vector<LayerKind> kinds;
     for (const auto& part :
-         {norm_layers(), activation_layers(), linear_layers(), attention_layers(), loss_layers(), fused_layers(), decoder_layers()}) {
+         {norm_layers(), activation_layers(), linear_layers(), attention_layers(), loss_layers(), fused_layers(), decoder_layers(),
+          sampling_layers()}) {
       kinds.insert(kinds.end(), part.begin(), part.end());
     }
     return kinds;

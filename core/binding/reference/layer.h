@@ -68,5 +68,6 @@ std::vector<LayerKind> attention_layers();
 std::vector<LayerKind> loss_layers();
 std::vector<LayerKind> fused_layers();
 std::vector<LayerKind> decoder_layers();
+std::vector<LayerKind> sampling_layers();
 
 }  // namespace graft::reference

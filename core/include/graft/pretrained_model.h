@@ -20,6 +20,7 @@ namespace graft {
 
 class Decoder;
 class ForCausalLMLoss;
+class Sampler;
 class KVCache;
 class Linear;
 class PagedKVCache;
@@ -120,6 +121,7 @@ class PreTrainedModel : public torch::nn::Module {
   std::shared_ptr<Decoder> model_;
   std::shared_ptr<Linear> lm_head_;
   std::shared_ptr<ForCausalLMLoss> loss_function_;
+  std::shared_ptr<Sampler> sampler_;
   bool gradient_checkpointing_ = false;
 
   std::set<std::string> kernel_layers_;

@@ -14,6 +14,7 @@
 #include "contracts/rms_norm.h"
 #include "contracts/rms_norm_mlp.h"
 #include "contracts/rotary_pos_emb.h"
+#include "contracts/sampling.h"
 #include "contracts/silu.h"
 #include "contracts/silu_and_mul.h"
 #include "contracts/swiglu_mlp.h"
@@ -36,6 +37,7 @@ static const graft_contract* const graft_standard_contracts[] = {
     &graft_contract_for_causal_lm_loss_1,
     &graft_contract_rms_norm_mlp_1,
     &graft_contract_decoder_layer_1,
+    &graft_contract_sampling_1,
 };
 
 enum { graft_standard_contract_count = sizeof(graft_standard_contracts) / sizeof(graft_standard_contracts[0]) };

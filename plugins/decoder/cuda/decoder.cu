@@ -56,13 +56,6 @@ struct Between {
   }
 };
 
-int attribute_of_device(cudaDeviceAttr attribute) {
-  int device = 0, value = 0;
-  check(cudaGetDevice(&device), "asking for the device");
-  check(cudaDeviceGetAttribute(&value, attribute, device), "asking for what the device is");
-  return value;
-}
-
 // More than 48 KiB of shared memory has to be asked for, once for each kernel and device.
 template <class... Parameters>
 void allow_shared_memory(void (*kernel)(Parameters...)) {
@@ -79,8 +72,8 @@ struct DecoderLayer {
       : eps(float(attributes.number("eps"))),
         scale(float(attributes.number("scale"))),
         window(int(attributes.integer("sliding_window"))),
-        chained(attribute_of_device(cudaDevAttrComputeCapabilityMajor) >= 9),
-        processors(attribute_of_device(cudaDevAttrMultiProcessorCount)) {
+        chained(chains()),
+        processors(multiprocessors()) {
     each_normed<bf16>();
     each_normed<half>();
     allow_shared_memory(project_float<After::store>);

@@ -1,9 +1,11 @@
 // RMSNorm forward, with or without the residual connection before it. A row stays in registers between the sum of its squares and
-// its scaling, so each input is read once. Short rows: a group of lanes a row. Long ones: a block a row.
+// its scaling, so each input is read once. Short rows: a group of lanes a row. Long ones: a block a row. Norms of small batches take
+// little longer than a launch, so theirs hides behind the kernel before (chain.cuh).
 #pragma once
 
 #include <algorithm>
 
+#include "../../common/cuda/chain.cuh"
 #include "../../common/cuda/pack.cuh"
 #include "../../common/cuda/reduce.cuh"
 #include "../../common/rows.h"
@@ -52,6 +54,8 @@ inline constexpr int kGroupThreads = 128;
 // G lanes with V packs each for a row, R rows in flight.
 template <class T, int G, int V, int R, bool kAdd>
 __global__ void __launch_bounds__(kGroupThreads) norm_groups(NormForward<T> a) {
+  let_next_start();
+  wait_for_previous();
   constexpr int N = kPack<T>, kGroups = kGroupThreads / G;
   const int64_t rows = a.x.count();
   const int width = int(a.x.width()), lane = threadIdx.x % G;
@@ -98,6 +102,8 @@ inline constexpr int kBlockThreads = V < 4 ? kMaxThreads : kMaxThreads / 2;
 // A block for a row, V packs a thread.
 template <class T, int V, bool kAdd>
 __global__ void __launch_bounds__(kBlockThreads<V>, V == 4 ? 2 : 1) norm_blocks(NormForward<T> a) {
+  let_next_start();
+  wait_for_previous();
   constexpr int N = kPack<T>;
   __shared__ float shared[kMaxWarps];
   const int64_t row = blockIdx.x;
@@ -128,6 +134,8 @@ __global__ void __launch_bounds__(kBlockThreads<V>, V == 4 ? 2 : 1) norm_blocks(
 // Any width and alignment, an element at a time; a row is read twice.
 template <class T, bool kAdd>
 __global__ void __launch_bounds__(kMaxThreads) norm_elements(NormForward<T> a) {
+  let_next_start();
+  wait_for_previous();
   __shared__ float shared[kMaxWarps];
   const int64_t rows = a.x.count(), width = a.x.width();
   for (int64_t row = blockIdx.x; row < rows; row += gridDim.x) {
@@ -153,16 +161,16 @@ void norm_forward(Stream stream, const NormForward<T>& a) {
   const bool packed =
       width % N == 0 && a.x.aligned(16) && (!kAdd || (a.residual.aligned(16) && aligned16(a.sum))) && aligned16(a.weight, a.out);
   const int64_t packs = width / N;
+  const auto start = [&](void (*kernel)(NormForward<T>), int64_t blocks, int64_t threads) {
+    launch(kernel, {dim3(unsigned(blocks)), unsigned(threads)}, stream, chains(), a);
+  };
   const auto in_groups = [&]<int G, int V, int R>() {
     constexpr int kRows = kGroupThreads / G * R;
-    norm_groups<T, G, V, R, kAdd><<<unsigned((rows + kRows - 1) / kRows), kGroupThreads, 0, stream>>>(a);
+    start(norm_groups<T, G, V, R, kAdd>, (rows + kRows - 1) / kRows, kGroupThreads);
   };
-  const auto in_blocks = [&]<int V>() {
-    norm_blocks<T, V, kAdd><<<unsigned(rows), whole_warps((packs + V - 1) / V), 0, stream>>>(a);
-  };
+  const auto in_blocks = [&]<int V>() { start(norm_blocks<T, V, kAdd>, rows, whole_warps((packs + V - 1) / V)); };
   if (!packed || packs > 8 * kBlockThreads<8>)
-    norm_elements<T, kAdd>
-        <<<unsigned(std::min<int64_t>(rows, 1 << 30)), whole_warps(std::min<int64_t>(width, kMaxThreads)), 0, stream>>>(a);
+    start(norm_elements<T, kAdd>, std::min<int64_t>(rows, 1 << 30), whole_warps(std::min<int64_t>(width, kMaxThreads)));
   else if (packs <= 8)
     in_groups.template operator()<8, 1, 2>();
   else if (packs <= 16)
@@ -181,7 +189,6 @@ void norm_forward(Stream stream, const NormForward<T>& a) {
     in_blocks.template operator()<4>();
   else
     in_blocks.template operator()<8>();
-  check_launch();
 }
 
 }  // namespace graft::gpu
