@@ -16,9 +16,11 @@ import gpu_table as table  # noqa: E402
 
 MODEL = {"weight_bytes": 1_200_000_000, "first_token_seconds": 0.5, "decode_tokens_per_second_1": 1250.0, "step_us_1": 800.0,
          "decode_tokens_per_second_8": 6000.0, "step_us_8": 1000.0, "prefill_8k_tokens_per_second": 200_000.0,
-         "training_tokens_per_second": 90_000.0, "training_peak_gib": 12.0}  # fmt: skip
+         "drawn_step_us_1": 820.0, "nucleus_step_us_1": 830.0, "training_tokens_per_second": 90_000.0, "training_peak_gib": 12.0,
+         "padded_training_tokens_per_second": 80_000.0, "padded_training_peak_gib": 7.0}  # fmt: skip
 PEER = {"torch": "2.11.0", "transformers": "5.17.0", "first_token_seconds": 2.0, "decode_tokens_per_second_1": 50.0, "decode_tokens_per_second_8": 300.0,
-        "prefill_8k_tokens_per_second": 100_000.0, "training_tokens_per_second": 45_000.0, "training_peak_gib": 30.0}  # fmt: skip
+        "prefill_8k_tokens_per_second": 100_000.0, "training_tokens_per_second": 45_000.0, "training_peak_gib": 30.0,
+        "padded_training_tokens_per_second": 20_000.0, "padded_training_peak_gib": 30.0}  # fmt: skip
 TOKENS = {"ids": [5, 6, 7, 8], "gaps": [0.5, 0.4, 0.0001, 0.3], "largest_logit": 4.0}
 DOCUMENT = {
     "gpu": "NVIDIA X",
@@ -134,6 +136,11 @@ class Table(unittest.TestCase):
         line = self.line(table.terminal(DOCUMENT), "kernels", "200000")
         for cell in ("200000 (2.00 ×)", "90000 (2.00 ×)", "12.0 (0.40 ×)", "0.50 (0.25 ×)"):
             self.assertIn(cell, line)
+
+    def test_what_drawing_adds_to_a_step_stands_beside_it(self):
+        heads, rows = table.drawing(DOCUMENT)
+        self.assertEqual(rows, [("1", "800", "820", "830")])
+        self.assertEqual(len(heads), 4)
 
     def test_markdown_has_a_cell_for_each_column(self):
         text = table.markdown(DOCUMENT)

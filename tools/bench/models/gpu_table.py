@@ -35,6 +35,15 @@ def decode(document):
     return heads, rows
 
 
+def drawing(document):
+    """What drawing adds to a step, by kernels."""
+    part = document["parts"].get("model on", {})
+    heads = ("batch", "a step, µs: greedy", "temperature 0.6, top-k 20, top-p 0.95", "top-p 0.9 of all")
+    keys = ("step_us", "drawn_step_us", "nucleus_step_us")
+    rows = [(str(batch), *(number(part.get(f"{key}_{batch}")) for key in keys)) for batch in figures.BATCHES if f"drawn_step_us_{batch}" in part]
+    return heads, rows
+
+
 def model(document):
     columns = (
         ("prefill, tokens/s", "prefill_8k_tokens_per_second", "{:.0f}"),
@@ -61,7 +70,7 @@ def kernels(document):
 
 def tables(document):
     """[(heads, rows)], those without rows left out."""
-    return [(heads, rows) for heads, rows in (decode(document), model(document), kernels(document)) if rows]
+    return [(heads, rows) for heads, rows in (decode(document), drawing(document), model(document), kernels(document)) if rows]
 
 
 def head(document):
