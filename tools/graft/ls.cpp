@@ -172,7 +172,7 @@ int list_default_mapping(bool json) {
   for (const auto& [layer, mapping] : config.layers())
     for (const LayerMapping::Line& each : mapping.lines())
       fmt::print("{:<17} {:<12} {:<10} {}\n", layer, text_of(each.device),
-                 each.mode == Mode::Fallback ? "all modes" : name(each.mode), each.reference);
+                 each.mode == Mode::Fallback ? "all modes" : name(each.mode), each.reference.empty() ? "(its own forward)" : each.reference);
   return kDone;
 }
 

@@ -161,8 +161,11 @@ void norm_forward(Stream stream, const NormForward<T>& a) {
   const bool packed =
       width % N == 0 && a.x.aligned(16) && (!kAdd || (a.residual.aligned(16) && aligned16(a.sum))) && aligned16(a.weight, a.out);
   const int64_t packs = width / N;
+  // Less is done before the host has launched what comes next.
+  constexpr int64_t kLeastToChain = int64_t{1} << 20;  // bytes
+  const bool chained = rows * width * int64_t(sizeof(T)) >= kLeastToChain && chains();
   const auto start = [&](void (*kernel)(NormForward<T>), int64_t blocks, int64_t threads) {
-    launch(kernel, {dim3(unsigned(blocks)), unsigned(threads)}, stream, chains(), a);
+    launch(kernel, {dim3(unsigned(blocks)), unsigned(threads)}, stream, chained, a);
   };
   const auto in_groups = [&]<int G, int V, int R>() {
     constexpr int kRows = kGroupThreads / G * R;

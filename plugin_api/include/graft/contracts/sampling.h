@@ -26,10 +26,10 @@ static const graft_argument graft_contract_sampling_1_arguments[] = {
 
 /* Tokens are whole numbers: equal or not. */
 static const graft_tolerance graft_contract_sampling_1_tolerances[] = {
-    {{GRAFT_DTYPE_FLOAT, 64, 1}, 0.0, 0.5},
-    {{GRAFT_DTYPE_FLOAT, 32, 1}, 0.0, 0.5},
-    {{GRAFT_DTYPE_FLOAT, 16, 1}, 0.0, 0.5},
-    {{GRAFT_DTYPE_BFLOAT, 16, 1}, 0.0, 0.5},
+    {{GRAFT_DTYPE_FLOAT, 64, 1}, 1e-9, 0.5},
+    {{GRAFT_DTYPE_FLOAT, 32, 1}, 1e-9, 0.5},
+    {{GRAFT_DTYPE_FLOAT, 16, 1}, 1e-9, 0.5},
+    {{GRAFT_DTYPE_BFLOAT, 16, 1}, 1e-9, 0.5},
 };
 
 static const graft_contract graft_contract_sampling_1 = {
