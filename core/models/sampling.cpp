@@ -3,8 +3,8 @@
 #include <ATen/ops/add.h>
 #include <ATen/ops/amax.h>
 #include <ATen/ops/argmax.h>
+#include <ATen/ops/cat.h>
 #include <ATen/ops/empty.h>
-#include <ATen/ops/full.h>
 #include <ATen/ops/isfinite.h>
 #include <ATen/ops/logsumexp.h>
 #include <ATen/ops/rand.h>
@@ -15,6 +15,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <limits>
 #include <numeric>
 #include <tuple>
@@ -31,13 +32,59 @@ struct Token {
   int64_t id;
 };
 
-/// Those of a row's scores that are at least `lowest`, in the order of their ids. log_total: of all scores' exponentials.
-std::vector<Token> tokens_from(float lowest, const float* scores, int64_t vocab, double log_total) {
-  std::vector<Token> tokens;
-  for (int64_t id = 0; id < vocab; ++id) {
-    if (scores[id] >= lowest) tokens.push_back({std::exp(scores[id] - log_total), id});
+/// A row of scores, of which only those parts are looked at that hold what is asked for.
+class Row {
+ public:
+  static constexpr int64_t kPart = 64;
+
+  /// largest: of each part, the last of which may be shorter.
+  Row(const float* scores, int64_t vocab, const float* largest) : scores_(scores), vocab_(vocab), largest_(largest, largest + parts(vocab)) {}
+  static int64_t parts(int64_t vocab) { return (vocab + kPart - 1) / kPart; }
+
+  float largest() const { return *std::max_element(largest_.begin(), largest_.end()); }
+
+  /// The k-th largest score, k at most the number of them. So many parts as have it or more have as many scores.
+  float kth(int64_t k) const {
+    float least = -std::numeric_limits<float>::infinity();
+    if (k <= int64_t(largest_.size())) least = nth_largest(largest_, k);
+    std::vector<float> some;
+    each_from(least, [&](float score, int64_t) { some.push_back(score); });
+    return nth_largest(std::move(some), k);
   }
-  return tokens;
+
+  /// Those with at least `lowest`, in the order of their ids. Of probabilities that are exp(score - log_total).
+  std::vector<Token> from(float lowest, double log_total) const {
+    std::vector<Token> tokens;
+    each_from(lowest, [&](float score, int64_t id) { tokens.push_back({std::exp(score - log_total), id}); });
+    return tokens;
+  }
+
+ private:
+  static float nth_largest(std::vector<float> values, int64_t n) {
+    std::nth_element(values.begin(), values.begin() + n - 1, values.end(), std::greater<float>());
+    return values[size_t(n) - 1];
+  }
+  template <class Body>
+  void each_from(float lowest, const Body& body) const {
+    for (size_t part = 0; part < largest_.size(); ++part) {
+      if (!(largest_[part] >= lowest)) continue;
+      const int64_t begin = int64_t(part) * kPart, end = std::min(begin + kPart, vocab_);
+      for (int64_t id = begin; id < end; ++id)
+        if (scores_[id] >= lowest) body(scores_[id], id);
+    }
+  }
+
+  const float* scores_;
+  int64_t vocab_;
+  std::vector<float> largest_;
+};
+
+/// [B, vocab] → [B, parts], NaN where there is one.
+at::Tensor largest_of_parts(const at::Tensor& scores) {
+  const int64_t rows = scores.size(0), vocab = scores.size(1), whole = vocab / Row::kPart;
+  std::vector<at::Tensor> parts = {at::amax(scores.narrow(1, 0, whole * Row::kPart).unflatten(1, {whole, Row::kPart}), -1)};
+  if (whole * Row::kPart < vocab) parts.push_back(at::amax(scores.narrow(1, whole * Row::kPart, vocab - whole * Row::kPart), -1, /*keepdim=*/true));
+  return whole == 0 ? parts.back() : at::cat(parts, 1).view({rows, Row::parts(vocab)});
 }
 
 double sum_of(const std::vector<Token>& tokens) {
@@ -55,16 +102,15 @@ void keep_nucleus(std::vector<Token>& tokens, double needed) {
 }
 
 /// What top-k and top-p leave of a row. The whole vocabulary is not sorted for top-p: those needed mostly are a few hundred, each
-/// with a probability of some 1e-5 and more.
-std::vector<Token> tokens_left(const float* scores, int64_t vocab, double log_total, const Sampling& sampling, float kth) {
-  if (sampling.top_p >= 1.0) return tokens_from(kth, scores, vocab, log_total);
-  if (kth > -std::numeric_limits<float>::infinity()) {
-    std::vector<Token> tokens = tokens_from(kth, scores, vocab, log_total);
-    keep_nucleus(tokens, sampling.top_p * sum_of(tokens));
+/// with a probability of some 1e-5 and more. log_total: of all scores' exponentials, for top-p alone.
+std::vector<Token> tokens_left(const Row& row, int64_t vocab, double log_total, const Sampling& sampling) {
+  if (sampling.top_k > 0 && sampling.top_k < vocab) {
+    std::vector<Token> tokens = row.from(row.kth(sampling.top_k), row.largest());
+    if (sampling.top_p < 1.0) keep_nucleus(tokens, sampling.top_p * sum_of(tokens));
     return tokens;
   }
   for (double least = 1e-5;; least *= 1e-3) {
-    std::vector<Token> tokens = tokens_from(float(std::log(least) + log_total), scores, vocab, log_total);
+    std::vector<Token> tokens = row.from(float(std::log(least) + log_total), log_total);
     // Below that all are there that have a probability.
     if (sum_of(tokens) >= sampling.top_p || least < 1e-40) {
       keep_nucleus(tokens, sampling.top_p);
@@ -141,27 +187,25 @@ at::Tensor next_tokens_on_device(const at::Tensor& logits, const Sampling& sampl
   return tokens.masked_fill(at::isfinite(total).logical_not(), -1).squeeze(-1);
 }
 
-// uniform numbers for all rows at once. torch's multinomial would draw one for each token of the vocabulary.
+// Uniform numbers for all rows at once. torch's multinomial would draw one for each token of the vocabulary.
 at::Tensor next_tokens(const at::Tensor& logits, const Sampling& sampling, at::Generator& generator) {
   const Alone alone(logits.is_cpu());
   if (!sampling.do_sample) return most_likely(logits);
   const int64_t rows = logits.size(0), vocab = logits.size(1);
-  const at::Tensor scores = (logits.to(at::kFloat) / sampling.temperature).contiguous(), log_totals = at::logsumexp(scores, -1);
-  if (!at::isfinite(log_totals).all().item<bool>()) throw logits_are_no_numbers();
+  const bool top_k = sampling.top_k > 0 && sampling.top_k < vocab;
+  const at::Tensor scores = (logits.to(at::kFloat) / sampling.temperature).contiguous();
+  const at::Tensor log_totals = top_k ? at::Tensor() : at::logsumexp(scores, -1), largest = largest_of_parts(scores);
+  if (!at::isfinite(top_k ? at::amax(largest, -1) : log_totals).all().item<bool>()) throw logits_are_no_numbers();
   const at::Tensor uniform = at::rand({rows, 1}, generator, at::kDouble);
-  const bool some = sampling.top_k > 0 && sampling.top_k < vocab;
-  if (!some && sampling.top_p >= 1.0) {
+  if (!top_k && sampling.top_p >= 1.0) {
     const at::Tensor sums = at::softmax(scores, -1).cumsum(-1, at::kDouble);
     return find(sums, sums.narrow(-1, vocab - 1, 1), uniform).squeeze(-1);
   }
-  const at::Tensor kth = some ? std::get<0>(at::topk(scores, sampling.top_k)).select(-1, sampling.top_k - 1)
-                              : at::full({rows}, -std::numeric_limits<float>::infinity());
   at::Tensor tokens = at::empty({rows}, at::kLong);
-  for (int64_t row = 0; row < rows; ++row) {
-    const float* of_row = scores.const_data_ptr<float>() + row * vocab;
-    tokens.mutable_data_ptr<int64_t>()[row] = find(
-        tokens_left(of_row, vocab, log_totals.const_data_ptr<float>()[row], sampling, kth.const_data_ptr<float>()[row * kth.stride(0)]),
-        uniform.const_data_ptr<double>()[row]);
+  for (int64_t b = 0; b < rows; ++b) {
+    const Row row(scores.const_data_ptr<float>() + b * vocab, vocab, largest.const_data_ptr<float>() + b * Row::parts(vocab));
+    const double log_total = top_k ? 0 : double(log_totals.const_data_ptr<float>()[b]);
+    tokens.mutable_data_ptr<int64_t>()[b] = find(tokens_left(row, vocab, log_total, sampling), uniform.const_data_ptr<double>()[b]);
   }
   return tokens;
 }
