@@ -44,7 +44,7 @@ struct CudnnSequences {
 // Both passes, planned for one shape. Immutable; any thread may run it, on the device that was current when it was made.
 class CudnnAttention {
  public:
-  // Planned when a shape is first met, which takes cuDNN half a second; known from then on. Throws plugin::Unsupported where
+  // Planned when a shape is first met, which takes cuDNN 0.15 s and more; known from then on. Throws plugin::Unsupported where
   // cuDNN is missing or has no kernel.
   static std::shared_ptr<const CudnnAttention> of(const CudnnShape& shape);
 
