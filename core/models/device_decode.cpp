@@ -35,7 +35,7 @@ DeviceDecode::DeviceDecode(const Decoder& decoder, const Linear& lm_head, const 
 }
 
 bool DeviceDecode::fits(int64_t batch, int64_t capacity, const Sampling& sampling) const {
-  const bool same = sampling == sampling_ || (sampling.do_sample && sampling_.do_sample && sampler_.reads_settings());
+  const bool same = sampling == sampling_ || (sampling.do_sample && sampling_.do_sample && reads_settings_);
   return chosen_.size(0) == batch && cache_.capacity() >= capacity && same;
 }
 
@@ -90,9 +90,16 @@ bool DeviceDecode::run() {
 }
 
 void DeviceDecode::choose(const at::Tensor& logits) {
-  const at::Tensor uniform = sampling_.do_sample ? draws_.index_select(0, drawn_).squeeze(0) : at::Tensor();
-  chosen_.copy_(sampler_.forward(logits, sampling_, settings_, uniform));
-  if (!sampling_.do_sample) return;
+  if (!sampling_.do_sample) {
+    chosen_.copy_(next_tokens_on_device(logits, sampling_, {}));
+    return;
+  }
+  const at::Tensor uniform = draws_.index_select(0, drawn_).squeeze(0);
+  reads_settings_ = true;
+  chosen_.copy_(sampler_.forward(logits, uniform, settings_, [&] {
+    reads_settings_ = false;
+    return next_tokens_on_device(logits, sampling_, uniform);
+  }));
   at::clamp_min_out(ids_, chosen_.unsqueeze(1), 0);
   drawn_.add_(1);
 }

@@ -64,6 +64,7 @@ class DeviceDecode {
   at::Tensor chosen_;  // [B] int64: the newest tokens, -1 where the logits were no numbers
   at::Tensor ids_;     // [B, 1] int64, if drawing: what the next step is fed until the host has seen a -1
   at::Tensor draws_, drawn_;  // [capacity, B] float64; [1] int64: how many are used up
+  bool reads_settings_ = false;  // a captured step may be replayed with others; the own way of drawing has them built in
   bool ran_ = false;    // a step has run, so that what is made at a first call is there
   std::unique_ptr<DeviceGraph> graph_;
   std::string why_no_graph_;

@@ -17,11 +17,4 @@ void SamplingOnDevice::set(const Sampling& sampling) const {
   top_p.fill_(sampling.top_p);
 }
 
-at::Tensor Sampler::forward(const at::Tensor& logits, const Sampling& sampling, const SamplingOnDevice& settings,
-                            const at::Tensor& uniform) const {
-  const auto own = [&] { return next_tokens_on_device(logits, sampling, uniform); };
-  if (!sampling.do_sample) return own();
-  return slot_({logits, uniform, settings.temperature, settings.top_k, settings.top_p}, own);
-}
-
 }  // namespace graft

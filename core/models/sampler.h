@@ -19,11 +19,12 @@ struct SamplingOnDevice {
 /// Has no parameters.
 class Sampler : public torch::nn::Module {
  public:
-  /// logits [B, vocab], and uniform [B] float64 in [0, 1), which decides the draw (undefined if greedy) → tokens [B] int64; -1 for a
-  /// row to draw from whose logits are no numbers. `settings` say what `sampling` says.
-  at::Tensor forward(const at::Tensor& logits, const Sampling& sampling, const SamplingOnDevice& settings, const at::Tensor& uniform) const;
-  /// Whether a captured call may be replayed with other settings.
-  bool reads_settings() const { return slot_.bound(); }
+  /// logits [B, vocab] and uniform [B] float64 in [0, 1), which decides the draw → tokens [B] int64; -1 for a row whose logits are no
+  /// numbers. `own` chooses where no kernel does; it knows the settings by itself.
+  template <class Own>
+  at::Tensor forward(const at::Tensor& logits, const at::Tensor& uniform, const SamplingOnDevice& settings, const Own& own) const {
+    return slot_({logits, uniform, settings.temperature, settings.top_k, settings.top_p}, own);
+  }
 
  private:
   KernelSlot slot_ = register_kernel_layer(*this, "Sampling/1");

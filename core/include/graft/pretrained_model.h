@@ -28,7 +28,7 @@ class Weights;
 struct GeneratePlan;
 
 struct ForwardOptions {
-  at::Tensor labels = {};          // [B, T] int64, -100: ignored; not shifted (forward does that)
+  at::Tensor labels = {};          // [B, T] int64, -100: ignored, as is what follows padding; not shifted (forward does that)
   at::Tensor attention_mask = {};  // [B, S] int64 or bool, 0: padding; S counts the cache's tokens too
   at::Tensor position_ids = {};    // [1 or B, T] int64; default: counted from the mask, or from the cache's length
   KVCache* past_key_values = nullptr;

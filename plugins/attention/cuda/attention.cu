@@ -106,12 +106,10 @@ struct Attention {
       const auto stride = [&](int dim) { return t.size(dim) > 1 ? t.stride(dim) : t.size(3); };
       return gpu::CudnnShape::Strides{stride(0), stride(1), stride(2)};
     };
-    gpu::CudnnShape shape{};
+    gpu::CudnnShape shape(options, q, deterministic);
     shape.batch = q.size(0), shape.query_heads = q.size(1), shape.key_heads = k.size(1);
     shape.queries = q.size(2), shape.keys = k.size(2), shape.head_dimension = q.size(3);
     shape.q = strides(q), shape.k = strides(k), shape.v = strides(v);
-    shape.window = options.window, shape.scale = float(options.scale), shape.causal = options.causal;
-    shape.bf16 = same(q.dtype(), bfloat16), shape.deterministic = deterministic, shape.device = q.device().id;
     return shape;
   }
 

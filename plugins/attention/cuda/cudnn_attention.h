@@ -7,6 +7,7 @@
 #include <memory>
 
 #include "../../common/cuda/portability.h"
+#include "../options.h"
 
 namespace graft::gpu {
 
@@ -15,9 +16,9 @@ namespace graft::gpu {
 struct CudnnShape {
   using Strides = std::array<int64_t, 3>;
   // Sequences one behind the other: `queries` and `keys` are at least the tokens of all, and strides of batches say nothing.
-  bool packed;
-  int64_t batch, query_heads, key_heads, queries, keys, head_dimension;
-  Strides q, k, v;
+  bool packed = false;
+  int64_t batch = 0, query_heads = 0, key_heads = 0, queries = 0, keys = 0, head_dimension = 0;
+  Strides q = {}, k = {}, v = {};
   int64_t window;  // 0: none
   float scale;
   bool causal;         // the last query stands beside the last key
@@ -26,6 +27,15 @@ struct CudnnShape {
   int device;          // current
 
   auto operator<=>(const CudnnShape&) const = default;
+
+  // All but sizes and strides.
+  CudnnShape(const AttentionOptions& options, const plugin::Tensor& q, bool deterministic)
+      : window(options.window),
+        scale(float(options.scale)),
+        causal(options.causal),
+        bf16(plugin::same(q.dtype(), plugin::bfloat16)),
+        deterministic(deterministic),
+        device(q.device().id) {}
 };
 
 // Whether cuDNN has kernels for such a shape on some device, as far as that can be told without it.

@@ -161,15 +161,13 @@ struct VarlenAttention {
       const auto stride = [&](int dim, int64_t otherwise) { return t.size(dim) > 1 ? t.stride(dim) : otherwise; };
       return gpu::CudnnShape::Strides{0, stride(1, t.size(2)), stride(0, t.size(1) * t.size(2))};
     };
-    gpu::CudnnShape shape{};
+    gpu::CudnnShape shape(options, q, deterministic);
     shape.packed = true;
     shape.batch = std::max<int64_t>(0, cu_seqlens_q.size(0) - 1);
     shape.query_heads = q.size(1), shape.key_heads = k.size(1);
     shape.queries = planned_tokens(q.size(0)), shape.keys = planned_tokens(k.size(0));
     shape.head_dimension = q.size(2);
     shape.q = strides(q), shape.k = strides(k), shape.v = strides(v);
-    shape.window = options.window, shape.scale = float(options.scale), shape.causal = options.causal;
-    shape.bf16 = same(q.dtype(), bfloat16), shape.deterministic = deterministic, shape.device = q.device().id;
     return shape;
   }
   static gpu::CudnnShape cudnn_shape(const AttentionOptions& options, const Arguments& arguments, bool deterministic = false) {
