@@ -33,13 +33,32 @@ class CliTest : public testing::Test {
 TEST_F(CliTest, ExplainsItselfWithExamples) {
   Result help = graft("--help");
   EXPECT_EQ(help.exit, 0);
-  for (const char* command : {"run", "info", "versions", "lock", "download", "ls", "rm", "gc", "verify", "check", "pack", "sign", "policy", "trust", "quarantine",
+  for (const char* command : {"run", "info", "versions", "lock", "download", "ls", "rm", "gc", "verify", "new", "check", "pack", "sign", "policy", "trust", "quarantine",
                               "serve", "tokenize", "completion", "bench", "doctor"}) {
     EXPECT_NE(help.out.find(command), std::string::npos) << command;
     Result one = graft(std::string(command) + " --help");
     EXPECT_EQ(one.exit, 0) << command;
     EXPECT_NE(one.out.find("Example:"), std::string::npos) << command;
   }
+}
+
+TEST_F(CliTest, NewMakesAFolderOnceAndNamesWhatIsWrong) {
+  const std::string into = (empty_.path() / "begun").string();
+  const Result made = graft("new me/my-norm --contract rotary_pos_emb --into " + into + " --json");
+  ASSERT_EQ(made.exit, 0) << made.out;
+  EXPECT_EQ(json::parse(made.out)["entry"], "MyRotaryPosEmb");
+  EXPECT_EQ(json::parse(made.out)["files"], json({"CMakeLists.txt", "README.md", "my_norm.cpp"}));
+  EXPECT_NE(test::read_file(into + "/my_norm.cpp").find("entry<MyRotaryPosEmb>(\"MyRotaryPosEmb\", \"rotary_pos_emb/1\")"), std::string::npos);
+  const Result again = graft("new me/my-norm --into " + into);
+  EXPECT_EQ(again.exit, 2);
+  EXPECT_NE(again.out.find("is there already"), std::string::npos) << again.out;
+  const Result unknown = graft("new me/x --contract RMSNrm/1 --into " + into + "2");
+  EXPECT_EQ(unknown.exit, 2);
+  EXPECT_NE(unknown.out.find("RMSNorm"), std::string::npos) << unknown.out;
+  EXPECT_EQ(graft("new me/x --entry 2fast --into " + into + "2").exit, 2);
+  EXPECT_EQ(graft("new me --into " + into + "2").exit, 2);
+  EXPECT_EQ(graft("new me/x --into /proc/begun").exit, 1);
+  for (const auto& each : std::filesystem::directory_iterator(empty_.path())) EXPECT_EQ(each.path().filename(), "begun");
 }
 
 TEST_F(CliTest, NeedsNoLibTorchForHelp) {

@@ -47,6 +47,15 @@ class Installed(unittest.TestCase):
         repo = build / "repos" / "you" / "my-silu"
         self.assertIn("MySiLU", self.installed("graft", "check", repo))
 
+    def test_what_graft_new_makes_builds_and_passes_the_check(self):
+        for contract in ("RMSNorm/1", "SiLU", "attention/1", "paged_attention/1", "DecoderLayer/1"):
+            with self.subTest(contract), tempfile.TemporaryDirectory(dir=self.folder) as made:
+                made = Path(made) / "begun"
+                self.installed("graft", "new", "you/first-try", "--contract", contract, "--entry", "FirstTry", "--into", made)
+                run("cmake", "-S", made, "-B", made / "build", f"-DCMAKE_PREFIX_PATH={self.prefix}")
+                run("cmake", "--build", made / "build")
+                self.assertIn("FirstTry", self.installed("graft", "check", made / "build" / "repos" / "you" / "first-try"))
+
     def test_a_host_on_plain_buffers_runs_the_kernels_that_came_along(self):
         build = self.build("runtime")
         environment = {k: v for k, v in os.environ.items() if k not in ("HF_ENDPOINT", "GRAFT_HUB")}

@@ -28,6 +28,7 @@ void add_gc(CLI::App& app, CommandLine& line);
 void add_info(CLI::App& app, CommandLine& line);
 void add_lock(CLI::App& app, CommandLine& line);
 void add_ls(CLI::App& app, CommandLine& line);
+void add_new(CLI::App& app, CommandLine& line);
 void add_pack(CLI::App& app, CommandLine& line);
 void add_policy(CLI::App& app, CommandLine& line);
 void add_quarantine(CLI::App& app, CommandLine& line);

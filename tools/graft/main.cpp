@@ -86,6 +86,7 @@ int run(int argc, char** argv) {
   add_policy(app, line);
   add_trust(app, line);
   add_quarantine(app, line);
+  add_new(app, line);
   add_check(app, line);
   add_pack(app, line);
   add_sign(app, line);
