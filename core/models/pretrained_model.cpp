@@ -140,7 +140,8 @@ CausalLMOutput PreTrainedModel::forward_checked(const at::Tensor& given_ids, con
     output.logits = lm_head_->forward(hidden);
   }
   if (loss) {
-    const at::Tensor next = ForCausalLMLoss::next_tokens(on(head, options.labels), context.mask.defined() ? on(head, mask) : at::Tensor());
+    const at::Tensor real = context.mask.defined() ? on(head, mask.narrow(1, past, tokens)) : at::Tensor();
+    const at::Tensor next = ForCausalLMLoss::next_tokens(on(head, options.labels), real);
     if (skip_logits) {
       output.loss = loss_function_->forward(hidden.flatten(0, 1), packed ? packed->pack(next) : next.flatten());
     } else {

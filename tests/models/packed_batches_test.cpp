@@ -11,6 +11,7 @@
 #include "golden.h"
 #include "graft/auto_model.h"
 #include "graft/error.h"
+#include "kv_cache.h"
 
 namespace graft {
 namespace {
@@ -134,6 +135,19 @@ TEST_P(PackedBatches, TheLossIsThatOfTheRealTokensAlone) {
       }
     }
   }
+}
+
+TEST_P(PackedBatches, TheLossBehindACacheIsOfTheNewTokens) {
+  const auto own = model_.load(false), with_kernels = model_.load(true);
+  const at::NoGradGuard no_grad;
+  const Batch padded = batch({9, 16}, /*pad_left=*/true);
+  const auto loss = [&](PreTrainedModel& model) {
+    KVCache cache(model.config(), 2, 16, at::kFloat);
+    model.forward(padded.ids.narrow(1, 0, 10), {.attention_mask = padded.mask.narrow(1, 0, 10), .past_key_values = &cache});
+    const at::Tensor rest = padded.ids.narrow(1, 10, 6);
+    return model.forward(rest, {.labels = rest, .attention_mask = padded.mask, .past_key_values = &cache}).loss.item<double>();
+  };
+  EXPECT_NEAR(loss(*with_kernels), loss(*own), 1e-5);
 }
 
 TEST_P(PackedBatches, NothingIsComputedForPadding) {
