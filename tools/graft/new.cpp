@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <fstream>
 #include <map>
+#include <memory>
 #include <nlohmann/json.hpp>
 
 #include "command.h"
@@ -172,13 +173,15 @@ int make(NewCommand command, bool json) {
   // Made beside its place, so that it is there whole or not at all.
   const fs::path folder = fs::absolute(command.into).lexically_normal();
   const fs::path partial = folder.parent_path() / fmt::format(".{}.partial-{}", folder.filename().string(), getpid());
+  const std::shared_ptr<void> cleanup(nullptr, [&partial](void*) {
+    std::error_code ignored;
+    fs::remove_all(partial, ignored);
+  });
   try {
     fs::create_directories(partial);
     for (const auto& [name, text] : files) write(partial / name, text);
     fs::rename(partial, folder);
   } catch (const fs::filesystem_error& error) {
-    std::error_code ignored;
-    fs::remove_all(partial, ignored);
     throw Error(ErrorCode::io, folder.string(), error.code().message());
   }
 
