@@ -30,7 +30,8 @@ Packing PagedKVCache::begin_step(const Packing& tokens) {
   }
   reserve(missing);
 
-  Packing step = tokens.with_rows(std::move(spans));
+  const bool some_ended = std::any_of(rows_.begin(), rows_.end(), [](const Row& row) { return row.ended; });
+  Packing step = some_ended ? tokens.with_rows(std::move(spans)) : tokens;
   size_t columns = 1;
   at::Tensor lengths = at::empty({int64_t(rows_.size())}, at::kInt), slots = at::empty({step.packed_tokens()}, at::kLong);
   auto* slot = slots.mutable_data_ptr<int64_t>();

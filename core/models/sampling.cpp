@@ -194,13 +194,16 @@ at::Tensor next_tokens(const at::Tensor& logits, const Sampling& sampling, at::G
   const int64_t rows = logits.size(0), vocab = logits.size(1);
   const bool top_k = sampling.top_k > 0 && sampling.top_k < vocab;
   const at::Tensor scores = (logits.to(at::kFloat) / sampling.temperature).contiguous();
-  const at::Tensor log_totals = top_k ? at::Tensor() : at::logsumexp(scores, -1), largest = largest_of_parts(scores);
-  if (!at::isfinite(top_k ? at::amax(largest, -1) : log_totals).all().item<bool>()) throw logits_are_no_numbers();
-  const at::Tensor uniform = at::rand({rows, 1}, generator, at::kDouble);
+  const auto uniform_for = [&](const at::Tensor& finite) {
+    if (!at::isfinite(finite).all().item<bool>()) throw logits_are_no_numbers();
+    return at::rand({rows, 1}, generator, at::kDouble);
+  };
   if (!top_k && sampling.top_p >= 1.0) {
-    const at::Tensor sums = at::softmax(scores, -1).cumsum(-1, at::kDouble);
-    return find(sums, sums.narrow(-1, vocab - 1, 1), uniform).squeeze(-1);
+    const at::Tensor sums = at::softmax(scores, -1).cumsum(-1, at::kDouble), total = sums.narrow(-1, vocab - 1, 1);
+    return find(sums, total, uniform_for(total)).squeeze(-1);
   }
+  const at::Tensor largest = largest_of_parts(scores), log_totals = top_k ? at::Tensor() : at::logsumexp(scores, -1);
+  const at::Tensor uniform = uniform_for(top_k ? at::amax(largest, -1) : log_totals);
   at::Tensor tokens = at::empty({rows}, at::kLong);
   for (int64_t b = 0; b < rows; ++b) {
     const Row row(scores.const_data_ptr<float>() + b * vocab, vocab, largest.const_data_ptr<float>() + b * Row::parts(vocab));

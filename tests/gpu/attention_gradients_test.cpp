@@ -8,13 +8,11 @@
 
 #include <numeric>
 
-#include "bound_kernel.h"
 #include "gpu.h"
 #include "graft/runtime.h"
 #include "layer.h"
 #include "layers.h"
 #include "packed_attention.h"
-#include "slot_state.h"
 
 namespace graft {
 namespace {
@@ -107,12 +105,7 @@ class AttentionGradients : public testing::Gpu {
   }
   std::shared_ptr<Layer> bound(const LayerData& data, int64_t window) const {
     const std::shared_ptr<Layer> layer = made(data, window);
-    const std::shared_ptr<SlotState> slot = slot_registry::of(layer.get()).at(0);
-    SlotBinding binding;
-    binding.inference = binding.training = std::make_shared<const BoundKernel>(
-        data.inputs.size() == 3 ? dense_ : varlen_, slot->facts(kGpu, data.inputs[0].scalar_type()));
-    binding.use_fallback = false;
-    slot->bind(std::move(binding));
+    testing::bind_alone(*layer, data.inputs.size() == 3 ? dense_ : varlen_, data.inputs[0].scalar_type());
     layer->train();
     return layer;
   }

@@ -5,13 +5,11 @@
 
 #include <set>
 
-#include "bound_kernel.h"
 #include "correctness.h"
 #include "tensor_view.h"
 #include "gpu.h"
 #include "graft/runtime.h"
 #include "layer.h"
-#include "slot_state.h"
 
 namespace graft {
 namespace {
@@ -69,11 +67,7 @@ class CudaKernels : public ::testing::TestWithParam<std::tuple<Case, at::ScalarT
   }
   std::shared_ptr<Layer> bound_layer(const LayerData& data) const {
     const std::shared_ptr<Layer> layer = kind_->make(data);
-    const std::shared_ptr<SlotState> slot = slot_registry::of(layer.get()).at(0);
-    SlotBinding binding;
-    binding.inference = binding.training = std::make_shared<const BoundKernel>(kernel_, slot->facts(kGpu, dtype()));
-    binding.use_fallback = false;
-    slot->bind(std::move(binding));
+    testing::bind_alone(*layer, kernel_, dtype());
     return layer;
   }
 

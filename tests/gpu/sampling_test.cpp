@@ -8,11 +8,9 @@
 #include <ATen/ops/randn.h>
 #include <ATen/ops/softmax.h>
 
-#include "bound_kernel.h"
 #include "gpu.h"
 #include "graft/runtime.h"
 #include "sampler.h"
-#include "slot_state.h"
 
 namespace graft {
 namespace {
@@ -35,12 +33,8 @@ class GpuSampling : public testing::Gpu {
   /// By the kernel; no other way is open.
   static at::Tensor sampled(const at::Tensor& logits, const Sampling& sampling, const at::Tensor& uniform) {
     const Sampler sampler;
-    const std::shared_ptr<SlotState> slot = slot_registry::of(&sampler).at(0);
     const auto kernel = std::make_shared<const Kernel>(Runtime::shared().load(KernelRef::parse("graft-kernels/sampling:Sampling"), {.device = "cuda:0"}));
-    SlotBinding binding;
-    binding.inference = binding.training = std::make_shared<const BoundKernel>(kernel, slot->facts(kGpu, logits.scalar_type()));
-    binding.use_fallback = false;
-    slot->bind(std::move(binding));
+    testing::bind_alone(sampler, kernel, logits.scalar_type());
     const SamplingOnDevice settings(kGpu);
     settings.set(sampling);
     const at::NoGradGuard no_grad;

@@ -11,6 +11,8 @@
 #include <string>
 #include <vector>
 
+#include "graft/bind_report.h"
+
 namespace graft::testing {
 
 inline const std::filesystem::path kGolden = std::filesystem::path(GRAFT_SOURCE_DIR) / "tests/golden";
@@ -39,6 +41,11 @@ inline at::Tensor ids(const nlohmann::json& rows) {
 inline at::Tensor floats(const nlohmann::json& values) {
   const auto flat = values.get<std::vector<float>>();
   return at::tensor(at::ArrayRef<float>(flat));
+}
+
+/// Whether nothing is bound onto the layer until it is named, or a model generates on a GPU: on a CPU no default mapping binds it.
+inline bool waits_for_generate(const LayerReport& layer) {
+  return layer.layer == "paged_attention" || layer.layer == "DecoderLayer" || layer.layer == "Sampling";
 }
 
 /// The real model's folder: GRAFT_TEST_MODEL, or where tools/setup puts it.

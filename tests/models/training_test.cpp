@@ -40,8 +40,7 @@ class Training : public ::testing::TestWithParam<std::string> {};
 /// All but what generate() alone asks for, and only by name.
 void expect_bound(const BindReport& report) {
   for (const LayerReport& layer : report.layers) {
-    const bool generates_alone = layer.layer == "paged_attention" || layer.layer == "DecoderLayer" || layer.layer == "Sampling";
-    const LayerState expected = generates_alone ? LayerState::own : LayerState::bound;
+    const LayerState expected = testing::waits_for_generate(layer) ? LayerState::own : LayerState::bound;
     EXPECT_EQ(layer.state, expected) << layer.layer << " " << layer.reason;
   }
 }

@@ -31,6 +31,14 @@ struct Launch {
   unsigned cluster = 1;      // blocks, along x
 };
 
+#if !defined(__HIP_PLATFORM_AMD__) && !defined(__HIPCC__)
+// More than 48 KiB of dynamic shared memory have to be asked for, once for each kernel and device.
+template <class... Parameters>
+void allow_shared_memory(void (*kernel)(Parameters...), size_t bytes) {
+  check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, int(bytes)), "asking for shared memory");
+}
+#endif
+
 // Whether the current device can start a kernel before the last one's end (compute capability 9.0).
 inline bool chains() {
 #if defined(__HIP_PLATFORM_AMD__) || defined(__HIPCC__)

@@ -56,12 +56,6 @@ struct Between {
   }
 };
 
-// More than 48 KiB of shared memory has to be asked for, once for each kernel and device.
-template <class... Parameters>
-void allow_shared_memory(void (*kernel)(Parameters...)) {
-  check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, int(kMostNormed)), "asking for shared memory");
-}
-
 struct DecoderLayer {
   float eps, scale;
   int window;
@@ -76,8 +70,8 @@ struct DecoderLayer {
         processors(multiprocessors()) {
     each_normed<bf16>();
     each_normed<half>();
-    allow_shared_memory(project_float<After::store>);
-    allow_shared_memory(project_float<After::silu_and_mul>);
+    allow_shared_memory(project_float<After::store>, kMostNormed);
+    allow_shared_memory(project_float<After::silu_and_mul>, kMostNormed);
   }
 
   static bool supports(const Attributes&, const Arguments& a) {
@@ -145,9 +139,9 @@ struct DecoderLayer {
 
   template <class T>
   static void each_normed() {
-    allow_shared_memory(project<T, After::store, 1, 4, 8, 4>);
-    allow_shared_memory(project<T, After::store, 2, 8, 4>);
-    allow_shared_memory(project<T, After::silu_and_mul, 3, 8, 4>);
+    allow_shared_memory(project<T, After::store, 1, 4, 8, 4>, kMostNormed);
+    allow_shared_memory(project<T, After::store, 2, 8, 4>, kMostNormed);
+    allow_shared_memory(project<T, After::silu_and_mul, 3, 8, 4>, kMostNormed);
   }
 
   // kMostRows rows at a time: the weights of the second time come from the L2 cache, where a layer's fit.

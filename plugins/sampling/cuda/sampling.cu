@@ -14,9 +14,9 @@ struct Sampling {
   int processors = gpu::multiprocessors();
 
   explicit Sampling(const Attributes&) {
-    allow_shared_memory(gpu::sample<float>);
-    allow_shared_memory(gpu::sample<gpu::bf16>);
-    allow_shared_memory(gpu::sample<gpu::half>);
+    gpu::allow_shared_memory(gpu::sample<float>, gpu::kHistogramBytes);
+    gpu::allow_shared_memory(gpu::sample<gpu::bf16>, gpu::kHistogramBytes);
+    gpu::allow_shared_memory(gpu::sample<gpu::half>, gpu::kHistogramBytes);
   }
 
   static bool supports(const Attributes&, Arguments arguments) {
@@ -38,14 +38,6 @@ struct Sampling {
       const gpu::Launch how{dim3(blocks, unsigned(rows)), gpu::kSampleThreads, gpu::kHistogramBytes, blocks};
       gpu::launch(gpu::sample<T>, how, gpu::gpu_stream(call), clusters, sample);
     });
-  }
-
- private:
-  // More than 48 KiB have to be asked for, once for each kernel and device.
-  template <class... Parameters>
-  static void allow_shared_memory(void (*kernel)(Parameters...)) {
-    gpu::check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, int(gpu::kHistogramBytes)),
-               "asking for shared memory");
   }
 };
 
