@@ -56,18 +56,25 @@ def make_libtorch(folder, version="2.11.0"):
 
 
 def make_wheel(folder, name, version, files):
-    """A wheel that pip accepts; returns its description with the true hash."""
+    """A wheel that pip accepts; returns its description with the true hash.
+
+    Processes of one test make the same wheels in one folder while others read them: the bytes hold no time of day, and a
+    file appears whole.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     module = name.replace("-", "_")
     path, info = folder / f"{module}-{version}-py3-none-any.whl", f"{module}-{version}.dist-info"
-    with zipfile.ZipFile(path, "w") as archive:
-        for member, text in files.items():
-            archive.writestr(member, text)
-        archive.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
-        archive.writestr(
-            f"{info}/WHEEL", "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
-        )
-        archive.writestr(f"{info}/RECORD", "")
+    begun = path.with_suffix(f".{os.getpid()}")
+    members = {
+        **files,
+        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n",
+        f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        f"{info}/RECORD": "",
+    }
+    with zipfile.ZipFile(begun, "w") as archive:
+        for member, text in members.items():
+            archive.writestr(zipfile.ZipInfo(member), text)  # dated 1980
+    begun.replace(path)
     return registry.Wheel(name, version, hashlib.sha256(path.read_bytes()).hexdigest(), path.stat().st_size, "any")
 
 
