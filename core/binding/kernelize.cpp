@@ -48,7 +48,7 @@ void mark_covered(const std::vector<Layer>& layers, BindReport& report) {
   std::unordered_map<std::string, std::string> covered;  // module path → the bound module above it
   for (size_t i = 0; i < layers.size(); ++i) {
     const std::vector<std::string>& covers = layers[i].slot->options().covers;
-    if (covers.empty() || report.layers[i].state != LayerState::bound) continue;
+    if (covers.empty() || !layers[i].slot->options().covers_all_calls || report.layers[i].state != LayerState::bound) continue;
     const std::string prefix = layers[i].path.empty() ? "" : layers[i].path + ".";
     for (const std::string& below : covers) covered[prefix + below] = layers[i].path + " (" + layers[i].slot->layer() + ")";
   }

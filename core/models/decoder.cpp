@@ -1,8 +1,11 @@
 #include "decoder.h"
 
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/arange.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/cos.h>
 #include <ATen/ops/embedding.h>
+#include <ATen/ops/full.h>
 #include <ATen/ops/sin.h>
 #include <ATen/ops/tensor.h>
 
@@ -166,6 +169,10 @@ KernelLayerOptions DecoderLayer::options_of(const ModelConfig& config, size_t la
                       {"gate", "mlp.gate_proj.weight"},
                       {"up", "mlp.up_proj.weight"},
                       {"down", "mlp.down_proj.weight"}},
+          .covers = {"input_layernorm", "self_attn", "self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.o_proj",
+                     "self_attn.q_norm", "self_attn.k_norm", "post_attention_layernorm", "mlp", "mlp.gate_proj", "mlp.up_proj",
+                     "mlp.down_proj", "mlp.act_fn"},
+          .covers_all_calls = false,
           .has_own_forward = false};
 }
 
@@ -199,9 +206,15 @@ at::Tensor Decoder::forward(const at::Tensor& input_ids, const at::Tensor& posit
   };
   at::Tensor x = at::embedding(embed_tokens_->weight, packed(input_ids));
 
-  std::tie(context.cos, context.sin) = rotary(packed(positions), past + input_ids.size(1));
-
-  for (const auto& layer : layers_) {
+  for (size_t i = 0; i < layers_.size(); ++i) {
+    const std::shared_ptr<DecoderLayer>& layer = layers_[i];
+    if (context.whole) {
+      if (at::Tensor y = layer->step(x, *context.whole, i); y.defined()) {
+        x = std::move(y);
+        continue;
+      }
+    }
+    if (!context.cos.defined()) std::tie(context.cos, context.sin) = rotary(packed(positions), past + input_ids.size(1));
     if (const c10::Device device = layer->device(); device != x.device()) {
       x = x.to(device);
       context.move_to(device);
@@ -241,6 +254,19 @@ bool Decoder::on_one_device() const {
   const c10::Device first = embed_tokens_->weight.device();
   return norm_->weight().device() == first &&
          std::all_of(layers_.begin(), layers_.end(), [&](const auto& layer) { return layer->device() == first; });
+}
+
+std::optional<DecodeState> Decoder::whole_layers(KVCache& cache, int64_t batch, int64_t tokens) const {
+  const bool any = std::any_of(layers_.begin(), layers_.end(), [](const auto& layer) { return layer->steps(); });
+  // Its cache is written in place, which autograd does not see.
+  if (!any || at::GradMode::is_enabled() || !on_one_device() || !embedding().is_cpu()) return std::nullopt;
+  cache.reserve(tokens);
+  const int64_t capacity = cache.capacity();
+  if (!cache.cos.defined() || cache.cos.size(0) != capacity) {
+    if (!rotary_is_fixed(capacity)) return std::nullopt;
+    std::tie(cache.cos, cache.sin) = rotary(at::arange(capacity, at::kLong), capacity);
+  }
+  return DecodeState{&cache, cache.cos, cache.sin, at::full({batch}, cache.length(), at::kInt)};
 }
 
 bool Decoder::packs() const {

@@ -14,11 +14,20 @@
 
 namespace graft {
 
+/// What kernels for a whole layer share, see contracts/decoder_layer.h. In decode on a device a captured graph reads it again in each
+/// step.
+struct DecodeState {
+  KVCache* cache = nullptr;
+  at::Tensor cos = {}, sin = {};  // [capacity, D], by position
+  at::Tensor length = {};         // [B] int32: tokens in the cache
+};
+
 /// What all layers of one forward share; its tensors are on the device of the layer that runs.
 struct DecoderContext {
   at::Tensor cos = {}, sin = {};  // [1 or B, T, D]; [N, 1, D] of packed tokens
   at::Tensor mask = {};  // [B, 1, 1, S] bool, true: a real token; undefined if none is padding
   KVCache* cache = nullptr; // null: no past
+  std::optional<DecodeState> whole = {};  // where a kernel for a whole layer may run
   PagedKVCache* pages = nullptr;  // in the place of `cache`
   /// Where the real tokens are: with them the layers see those alone, as a batch of N rows of one token. For a mask that is padding
   /// alone, and more than one token: packing the keys of a cache costs more than the padding of one query. With `pages`, always, for
@@ -28,13 +37,6 @@ struct DecoderContext {
   bool checkpoint = false;  // activations of a layer are computed again in backward
 
   void move_to(c10::Device device);
-};
-
-/// What the layers share in decode on a device, where a captured graph reads it again in each step.
-struct DecodeState {
-  KVCache* cache = nullptr;
-  at::Tensor cos = {}, sin = {};  // [capacity, D], by position
-  at::Tensor length = {};         // [B] int32: tokens in the cache
 };
 
 class Attention : public torch::nn::Module {
@@ -65,8 +67,8 @@ class DecoderLayer : public torch::nn::Module {
  public:
   DecoderLayer(Weights& weights, const std::string& prefix, const ModelConfig& config, size_t layer);
   at::Tensor forward(const at::Tensor& x, const DecoderContext& context) const;
-  /// One new token of each row, x [B, 1, H], by a kernel for all of the layer; undefined if there is none that serves it, or a layer
-  /// without a place for one. See contracts/decoder_layer.h.
+  /// New tokens x [B, T, H] by a kernel for all of the layer; undefined if there is none that serves it, or a layer without a place for
+  /// one.
   at::Tensor step(const at::Tensor& x, const DecodeState& state, size_t layer) const;
   bool packs() const { return self_attn_->packs(); }
   bool steps() const { return layer_slot_ && layer_slot_->bound(); }
@@ -100,6 +102,9 @@ class Decoder : public torch::nn::Module {
   std::vector<c10::Device> layer_devices() const;
   /// Whether embedding, layers and final norm are all on one.
   bool on_one_device() const;
+  /// For forward() with this cache and `tokens` more of each row at the positions that follow, none of them padding; none where no
+  /// kernel for a whole layer may run. On the CPU.
+  std::optional<DecodeState> whole_layers(KVCache& cache, int64_t batch, int64_t tokens) const;
   /// Whether each layer has a kernel for packed tokens.
   bool packs() const;
   /// Whether step() has a kernel for each layer.

@@ -49,7 +49,7 @@ KVCache::KVCache(const ModelConfig& config, int64_t batch, int64_t capacity, at:
 
 std::pair<at::Tensor, at::Tensor> KVCache::append(size_t layer, const at::Tensor& keys, const at::Tensor& values) {
   const int64_t tokens = keys.size(2), end = length_ + tokens;
-  reserve(layer, end);
+  grow(layer, end);
   auto& [k, v] = layers_[layer];
   write(k, keys, length_);
   write(v, values, length_);
@@ -66,7 +66,11 @@ void KVCache::pack(const at::Tensor& real) {
   }
 }
 
-void KVCache::reserve(size_t layer, int64_t capacity) {
+void KVCache::reserve(int64_t tokens) {
+  for (size_t layer = 0; layer < layers_.size(); ++layer) grow(layer, length_ + tokens);
+}
+
+void KVCache::grow(size_t layer, int64_t capacity) {
   for (at::Tensor* tensor : {&layers_[layer].first, &layers_[layer].second}) {
     if (tensor->size(2) >= capacity) continue;
     std::vector<int64_t> shape = tensor->sizes().vec();

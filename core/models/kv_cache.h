@@ -30,13 +30,17 @@ class KVCache {
   const at::Tensor& keys(size_t layer) const { return layers_[layer].first; }
   const at::Tensor& values(size_t layer) const { return layers_[layer].second; }
   int64_t capacity() const { return layers_[0].first.size(2); }
+  /// Makes room in all layers for `tokens` more.
+  void reserve(int64_t tokens);
+  /// Cosines and sines [capacity, D] of its positions, for such a kernel; undefined until somebody has set them.
+  at::Tensor cos, sin;
   /// Moves each row's tokens that are `real`, [B, length()] bool, to its beginning, in their order; what follows them is of no use.
   void pack(const at::Tensor& real);
   /// Forgets all tokens and keeps the room.
   void clear() { length_ = 0; }
 
  private:
-  void reserve(size_t layer, int64_t capacity);
+  void grow(size_t layer, int64_t capacity);
 
   std::vector<std::pair<at::Tensor, at::Tensor>> layers_;  // [B, K, capacity, D]
   int64_t length_ = 0;

@@ -32,6 +32,20 @@ Packing tokens_of_step(bool padded, const std::optional<Packing>& all, const at:
               "pad on the left alone, or set an attn_implementation without paged|");
 }
 
+bool is_default(const KernelConfig& config, const std::string& layer) {
+  const LayerMapping *mapped = config.find(layer), *by_default = KernelConfig::defaults().find(layer);
+  return mapped != nullptr && by_default != nullptr && *mapped == *by_default;
+}
+
+/// Whether something in a decoder layer has another kernel than by default, in whose place one for all of the layer would run. SiLU
+/// is SwiGLUMLP's.
+bool maps_a_part_of_a_layer(const KernelConfig& config) {
+  static constexpr const char* kParts[] = {"RMSNorm", "AddRMSNorm", "Linear", "SwiGLUMLP", "rotary_pos_emb", "attention"};
+  return !config.fusions().empty() || std::any_of(std::begin(kParts), std::end(kParts), [&](const char* part) {
+    return config.find(part) != nullptr && !is_default(config, part);
+  });
+}
+
 }  // namespace
 
 PreTrainedModel::PreTrainedModel(ModelConfig config, GenerationConfig generation_config, Weights& weights)
@@ -118,6 +132,9 @@ CausalLMOutput PreTrainedModel::forward_checked(const at::Tensor& given_ids, con
       context.packed_keys = std::move(packing);
     }
   }
+  if (context.cache != nullptr && !context.mask.defined() && !options.position_ids.defined()) {
+    context.whole = model_->whole_layers(*context.cache, input_ids.size(0), tokens);
+  }
   at::Tensor positions = options.position_ids;
   if (!positions.defined()) {
     positions = context.mask.defined()
@@ -196,6 +213,7 @@ KernelizeOptions PreTrainedModel::kernelize_options(const Asked& asked) const {
     if (asked.config.find("varlen_attention") == nullptr) config = config.with(KernelConfig({{"varlen_attention", ""}}));
   }
   if (!asked.paged_kernel.empty()) config = config.with(KernelConfig({{"paged_attention", asked.paged_kernel}}));
+  if (maps_a_part_of_a_layer(config) && is_default(config, "DecoderLayer")) config = config.with(KernelConfig({{"DecoderLayer", ""}}));
   return {.mode = asked.options.mode,
           .kernel_config = config,
           .allow_all_kernels = asked.options.allow_all_kernels,

@@ -78,7 +78,8 @@ const KernelConfig& KernelConfig::defaults() {
         {"cuda", {{Mode::Inference, ""}, {Mode::Training, "graft-kernels/attention:Attention"}}}}},
       {"varlen_attention", "graft-kernels/attention:VarlenAttention"},
       {"ForCausalLMLoss", "graft-kernels/loss:ForCausalLMLoss"},
-      {"DecoderLayer", {{"cuda", {{Mode::Inference, "graft-kernels/decoder:DecoderLayer"}}}}},
+      {"DecoderLayer",
+       {{"cpu", {{Mode::Inference, "graft-kernels/decoder:DecoderLayer"}}}, {"cuda", {{Mode::Inference, "graft-kernels/decoder:DecoderLayer"}}}}},
       {"Sampling", {{"cuda", {{Mode::Inference, "graft-kernels/sampling:Sampling"}}}}},
   });
   return config;

@@ -27,6 +27,7 @@ struct Plan {
   int64_t token_blocks;  // tasks along the queries
   int64_t splits;        // tasks along the keys
   int64_t keys_each;     // keys of a split
+  int64_t keys_worth_a_split = kKeysPerSplit;
 
   // Of attention/1's tensors.
   Plan(const plugin::Tensor& q, const plugin::Tensor& k, const plugin::Tensor& v)
@@ -44,8 +45,15 @@ struct Plan {
         group(key_heads == 0 ? 1 : query_heads / key_heads) {
     tokens_each = std::max<int64_t>(1, std::min(queries, kRowsPerTask / std::max<int64_t>(1, group)));
     token_blocks = blocks(queries, tokens_each);
-    splits = token_blocks <= 1 ? most_splits() : 1;
-    keys_each = blocks(blocks(keys, splits), kKeysPerBlock) * kKeysPerBlock;
+    split();
+  }
+
+  // The same with a split for each so many keys.
+  Plan split_every(int64_t keys_each) const {
+    Plan plan = *this;
+    plan.keys_worth_a_split = keys_each;
+    plan.split();
+    return plan;
   }
 
   // The same with all keys in one task.
@@ -69,7 +77,13 @@ struct Plan {
     const int64_t rows = std::max(query_heads, std::min(query_heads * queries, kRowsPerTask * key_heads));
     return size_t(batch * rows * most_splits() * part_size());
   }
-  int64_t most_splits() const { return std::clamp<int64_t>(keys / kKeysPerSplit, 1, kMaxSplits); }
+  int64_t most_splits() const { return std::clamp<int64_t>(keys / keys_worth_a_split, 1, kMaxSplits); }
+
+ private:
+  void split() {
+    splits = token_blocks <= 1 ? most_splits() : 1;
+    keys_each = blocks(blocks(keys, splits), kKeysPerBlock) * kKeysPerBlock;
+  }
 };
 
 // Blocks in the order first, last, second, second to last …: under a causal mask later queries and earlier

@@ -43,7 +43,7 @@ struct Heads {
            head_stride * size % unit == 0 && token_stride * size % unit == 0;
   }
 
- private:
+  // Of rows anywhere.
   Heads(T* data, int64_t batch_stride, int64_t head_stride, int64_t token_stride)
       : data(data), batch_stride(batch_stride), head_stride(head_stride), token_stride(token_stride) {}
 };

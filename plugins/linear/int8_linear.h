@@ -9,7 +9,7 @@
 
 #include "../common/blocks.h"
 #include "../common/dtype.h"
-#include "../common/int8_weight.h"
+#include "../common/int8_products.h"
 #include "../common/reals.h"
 
 namespace graft {
@@ -31,7 +31,8 @@ class Int8Linear {
   size_t workspace_size(plugin::Arguments arguments, uint32_t threads) const {
     Workspace workspace;
     workspace.take<float>(reals_needed(arguments.tensor(kX)));
-    workspace.take<float>(threads * scratch_size());
+    workspace.take<Int8Rows::Group>(Int8Rows::needed(kFewRows, weight_.depth()));
+    workspace.take<float>(threads * many_rows_scratch(weight_.depth()));
     return workspace.used();
   }
 
@@ -40,21 +41,18 @@ class Int8Linear {
     with_float_dtype(x.dtype(), [&]<class T>(T) {
       Workspace workspace(call.workspace<void>());
       const Matrix<float> rows = as_reals<T>(call, x, workspace.take<float>(reals_needed(x)));
-      if (rows.rows <= kFewRows)
-        stream(call, rows, out.data<T>());
-      else
-        multiply(call, rows, out.data<T>(), workspace.take<float>(call.thread_count() * scratch_size()));
+      auto* groups = workspace.take<Int8Rows::Group>(Int8Rows::needed(kFewRows, weight_.depth()));
+      if (rows.rows <= kFewRows) return stream(call, Int8Rows(rows, groups), out.data<T>());
+      many_rows_times(call, rows, weight_, workspace.take<float>(call.thread_count() * many_rows_scratch(weight_.depth())),
+                      [&](int64_t row, int64_t column, int64_t count, const float* products) {
+                        write(out.data<T>(), row, column, count, products);
+                      });
     });
   }
 
  private:
   enum { kX, kWeight, kBias };
   static constexpr int64_t kFewRows = 16;  // up to here streaming is faster than unpacking
-
-  // A block's columns and their products, for one thread.
-  size_t scratch_size() const {
-    return PackedColumns<float>::size(kBlockColumns, weight_.depth()) + size_t(kBlockRows * kBlockColumns);
-  }
 
   template <class T>
   void write(T* out, int64_t row, int64_t column, int64_t count, const float* products) const {
@@ -67,27 +65,13 @@ class Int8Linear {
   }
 
   template <class T>
-  void stream(const plugin::Call& call, const Matrix<float>& x, T* out) const {
-    if (x.rows == 0) return;
+  void stream(const plugin::Call& call, const Int8Rows& x, T* out) const {
+    if (x.x().rows == 0) return;
     stream_tiles(call, weight_, [&](int64_t begin, int64_t end) {
       few_rows_times(x, weight_, begin, end,
                      [&](int64_t row, int64_t column, int64_t count, const float* products) {
                        write(out, row, column, count, products);
                      });
-    });
-  }
-
-  template <class T>
-  void multiply(const plugin::Call& call, const Matrix<float>& x, T* out, float* scratch) const {
-    for_blocks(call, x.rows, weight_.columns(), [&](const Block& block) {
-      float* memory = scratch + block.worker * scratch_size();
-      float* products = memory + PackedColumns<float>::size(kBlockColumns, weight_.depth());
-      const PackedColumns<float> packed = weight_.unpack(block.column, block.columns, memory);
-      for_row_blocks(block, [&](int64_t row, int64_t rows) {
-        packed.multiply(x, row, rows, products, packed.width());
-        for (int64_t r = 0; r < rows; ++r)
-          write(out, row + r, block.column, block.columns, products + r * packed.width());
-      });
     });
   }
 

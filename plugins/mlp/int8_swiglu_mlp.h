@@ -5,9 +5,8 @@
 #include <graft/plugin.hpp>
 #include <optional>
 
-#include "../common/blocks.h"
 #include "../common/dtype.h"
-#include "../common/int8_weight.h"
+#include "../common/int8_products.h"
 #include "../common/math.h"
 #include "../common/reals.h"
 #include "../common/rows.h"
@@ -35,12 +34,9 @@ class Int8SwiGLUMLP {
 
   size_t workspace_size(plugin::Arguments arguments, uint32_t threads) const {
     const plugin::Tensor x = arguments.tensor(kX);
-    const int64_t rows = row_count(x);
     Workspace workspace;
     workspace.take<float>(reals_needed(x));
-    workspace.take<float>(size_t(rows * gate_.columns()));
-    workspace.take<float>(size_t(kFewRows * gate_.columns()));
-    workspace.take<float>(threads * scratch_size());
+    Memory(workspace, *this, row_count(x), threads);
     return workspace.used();
   }
 
@@ -51,14 +47,11 @@ class Int8SwiGLUMLP {
       Workspace workspace(call.workspace<void>());
       const Matrix<float> rows = as_reals<T>(call, x, workspace.take<float>(reals_needed(x)));
       if (rows.rows == 0) return;
-      const int64_t inner = gate_.columns();
-      float* hidden = workspace.take<float>(size_t(rows.rows * inner));
-      float* ups = workspace.take<float>(size_t(kFewRows * inner));
+      const Memory memory(workspace, *this, rows.rows, call.thread_count());
       if (rows.rows <= kFewRows)
-        stream(call, rows, hidden, ups, out.data<T>());
+        stream(call, rows, memory, out.data<T>());
       else
-        multiply(call, rows, hidden, workspace.take<float>(call.thread_count() * scratch_size()),
-                 out.data<T>());
+        multiply(call, rows, memory, out.data<T>());
     });
   }
 
@@ -66,12 +59,19 @@ class Int8SwiGLUMLP {
   enum { kX, kGate, kUp, kDown, kOut, kGateOut, kUpOut };
   static constexpr int64_t kFewRows = 16;  // up to here streaming is faster than unpacking
 
-  // For one thread: a block's columns each of gate and up (or of down), and their products.
-  size_t scratch_size() const { return 2 * (packed_size() + kProducts); }
-  size_t packed_size() const {
-    return PackedColumns<float>::size(kBlockColumns, std::max(gate_.depth(), down_.depth()));
-  }
-  static constexpr size_t kProducts = size_t(kBlockRows * kBlockColumns);
+  struct Memory {
+    float *hidden, *ups;  // the latter of few rows
+    Int8Rows::Group* groups;
+    float* scratch;  // many_rows_scratch() of each thread
+
+    Memory(Workspace& workspace, const Int8SwiGLUMLP& mlp, int64_t rows, uint32_t threads) {
+      const int64_t inner = mlp.gate_.columns(), deepest = std::max(mlp.gate_.depth(), inner);
+      hidden = workspace.take<float>(size_t(rows * inner));
+      ups = workspace.take<float>(size_t(kFewRows * inner));
+      groups = workspace.take<Int8Rows::Group>(Int8Rows::needed(kFewRows, deepest));
+      scratch = workspace.take<float>(threads * many_rows_scratch(deepest));
+    }
+  };
 
   // hidden = silu(gate) * up for a stretch of a row. `hidden` may be `gate`.
   static void combine(const float* gate, const float* up, float* hidden, int64_t count) {
@@ -80,66 +80,44 @@ class Int8SwiGLUMLP {
               [&](int64_t i, auto n) { store(hidden + i, silu(load(gate + i, n)) * load(up + i, n), n); });
   }
 
+  // For few_rows_times and many_rows_times: into rows of `width`.
   template <class T>
-  static void copy(const float* from, T* to, int64_t count) {
-    simd::for_lanes(count, [&](int64_t i, auto n) { simd::store(to + i, simd::load(from + i, n), n); });
+  static auto into(T* to, int64_t width) {
+    return [=](int64_t row, int64_t column, int64_t count, const float* products) {
+      simd::for_lanes(count, [&](int64_t i, auto n) {
+        simd::store(to + row * width + column + i, simd::load(products + i, n), n);
+      });
+    };
   }
 
   template <class T>
-  void stream(const plugin::Call& call, const Matrix<float>& x, float* hidden, float* ups, T* out) const {
-    const int64_t inner = gate_.columns(), width = down_.columns();
+  void stream(const plugin::Call& call, const Matrix<float>& x, const Memory& memory, T* out) const {
+    const int64_t inner = gate_.columns();
+    const Int8Rows rows(x, memory.groups);
     stream_tiles(call, gate_, [&](int64_t begin, int64_t end) {
-      const auto into = [&](float* to) {
-        return [=](int64_t row, int64_t column, int64_t count, const float* products) {
-          copy(products, to + row * inner + column, count);
-        };
-      };
-      few_rows_times(x, gate_, begin, end, into(hidden));
-      few_rows_times(x, up_, begin, end, into(ups));
+      few_rows_times(rows, gate_, begin, end, into(memory.hidden, inner));
+      few_rows_times(rows, up_, begin, end, into(memory.ups, inner));
       const int64_t column = begin * kTileColumns, count = std::min(inner, end * kTileColumns) - column;
       for (int64_t row = 0; row < x.rows; ++row) {
-        float* gates = hidden + row * inner + column;
-        combine(gates, ups + row * inner + column, gates, count);
+        float* gates = memory.hidden + row * inner + column;
+        combine(gates, memory.ups + row * inner + column, gates, count);
       }
     });
-    const Matrix<float> between{hidden, x.rows, inner, inner};
+    const Int8Rows between({memory.hidden, x.rows, inner, inner}, memory.groups);
     stream_tiles(call, down_, [&](int64_t begin, int64_t end) {
-      few_rows_times(between, down_, begin, end,
-                     [&](int64_t row, int64_t column, int64_t count, const float* products) {
-                       copy(products, out + row * width + column, count);
-                     });
+      few_rows_times(between, down_, begin, end, into(out, down_.columns()));
     });
   }
 
   template <class T>
-  void multiply(const plugin::Call& call, const Matrix<float>& x, float* hidden, float* scratch,
-                T* out) const {
-    const int64_t inner = gate_.columns(), width = down_.columns();
-    for_blocks(call, x.rows, inner, [&](const Block& block) {
-      float* memory = scratch + block.worker * scratch_size();
-      float* gates = memory + 2 * packed_size();
-      float* ups = gates + kProducts;
-      const PackedColumns<float> gate = gate_.unpack(block.column, block.columns, memory);
-      const PackedColumns<float> up = up_.unpack(block.column, block.columns, memory + packed_size());
-      for_row_blocks(block, [&](int64_t row, int64_t rows) {
-        gate.multiply(x, row, rows, gates, gate.width());
-        up.multiply(x, row, rows, ups, up.width());
-        for (int64_t r = 0; r < rows; ++r)
-          combine(gates + r * gate.width(), ups + r * up.width(), hidden + (row + r) * inner + block.column,
-                  block.columns);
-      });
+  void multiply(const plugin::Call& call, const Matrix<float>& x, const Memory& memory, T* out) const {
+    const int64_t inner = gate_.columns();
+    many_rows_times(call, x, gate_, memory.scratch, into(memory.hidden, inner));
+    many_rows_times(call, x, up_, memory.scratch, [&](int64_t row, int64_t column, int64_t count, const float* ups) {
+      float* gates = memory.hidden + row * inner + column;
+      combine(gates, ups, gates, count);
     });
-    const Matrix<float> between{hidden, x.rows, inner, inner};
-    for_blocks(call, x.rows, width, [&](const Block& block) {
-      float* memory = scratch + block.worker * scratch_size();
-      float* products = memory + 2 * packed_size();
-      const PackedColumns<float> down = down_.unpack(block.column, block.columns, memory);
-      for_row_blocks(block, [&](int64_t row, int64_t rows) {
-        down.multiply(between, row, rows, products, down.width());
-        for (int64_t r = 0; r < rows; ++r)
-          copy(products + r * down.width(), out + (row + r) * width + block.column, block.columns);
-      });
-    });
+    many_rows_times(call, {memory.hidden, x.rows, inner, inner}, down_, memory.scratch, into(out, down_.columns()));
   }
 
   Int8Weight gate_, up_, down_;

@@ -45,10 +45,10 @@ R row_rstd(const T* x, int64_t width, double eps) {
   return reciprocal_root(squares, width, eps);
 }
 
-template <class T>
-void scale_row(const T* x, simd::Real<T> rstd, const T* weight, T* out, int64_t width) {
+template <class X, class W, class O>
+void scale_row(const X* x, simd::Real<X> rstd, const W* weight, O* out, int64_t width) {
   using namespace simd;
-  const VecOf<T> factor = broadcast(rstd);
+  const VecOf<X> factor = broadcast(rstd);
   for_lanes(width, [&](int64_t i, auto n) { store(out + i, load(x + i, n) * factor * load(weight + i, n), n); });
 }
 

@@ -10,23 +10,13 @@
 #include "../common/gradients.h"
 #include "../common/heads.h"
 #include "../common/variant.h"
+#include "rotate.h"
 
 namespace graft {
 namespace {
 
 using namespace plugin;
 using namespace simd;
-
-template <class T>
-void rotate(const T* x, const T* cos, const T* sin, T* out, int64_t half) {
-  for_lanes(half, [&](int64_t i, auto n) {
-    const VecOf<T> low = load(x + i, n), high = load(x + half + i, n);
-    const VecOf<T> from_high = broadcast(Real<T>{0}) - high * load(sin + i, n);
-    const VecOf<T> from_low = low * load(sin + half + i, n);
-    store(out + i, fma(low, load(cos + i, n), from_high), n);
-    store(out + half + i, fma(high, load(cos + half + i, n), from_low), n);
-  });
-}
 
 // The gradient of x: low and high part ways as in rotate, each with the factors that led from it.
 template <class T>

@@ -110,8 +110,7 @@ TEST(KernelConfig, RefusesWhatCannotBeMeant) {
 TEST(KernelConfig, TheDefaultsNameFirstPartyKernelsAlone) {
   EXPECT_GE(KernelConfig::defaults().layers().size(), 6u);
   for (const auto& [layer, mapping] : KernelConfig::defaults().layers()) {
-    const bool for_gpus = layer == "DecoderLayer" || layer == "Sampling";
-    const std::string* reference = mapping.find(for_gpus ? "cuda" : "cpu", 90, Mode::Inference);
+    const std::string* reference = mapping.find(layer == "Sampling" ? "cuda" : "cpu", 90, Mode::Inference);
     ASSERT_NE(reference, nullptr) << layer;
     EXPECT_TRUE(KernelRef::parse(*reference).repo.starts_with("graft-kernels/")) << *reference;
   }

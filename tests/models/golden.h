@@ -43,9 +43,9 @@ inline at::Tensor floats(const nlohmann::json& values) {
   return at::tensor(at::ArrayRef<float>(flat));
 }
 
-/// Whether nothing is bound onto the layer until it is named, or a model generates on a GPU: on a CPU no default mapping binds it.
-inline bool waits_for_generate(const LayerReport& layer) {
-  return layer.layer == "paged_attention" || layer.layer == "DecoderLayer" || layer.layer == "Sampling";
+/// Whether nothing is bound onto the layer on a CPU until it is named.
+inline bool waits_to_be_named(const LayerReport& layer) {
+  return layer.layer == "paged_attention" || layer.layer == "Sampling";
 }
 
 /// The real model's folder: GRAFT_TEST_MODEL, or where tools/setup puts it.

@@ -26,7 +26,10 @@ std::map<std::string, int> timed(const PreTrainedModel& model) {
 TEST(KernelPolicyOfAModel, GivesTheSameTokensAndTimesEveryKindOfLayer) {
   const at::Tensor prompt = testing::ids(nlohmann::json{5, 6, 7, 8});
   const auto own = load(),
-             model = load({.use_kernels = true, .dtype = "float32", .kernel_policy = KernelPolicy::fastest});
+             model = load({.use_kernels = true,
+                           .kernel_config = KernelConfig({{"DecoderLayer", ""}}),  // it would leave them nothing to do in decode
+                           .dtype = "float32",
+                           .kernel_policy = KernelPolicy::fastest});
   EXPECT_TRUE(model->generate(prompt, kLong).equal(own->generate(prompt, kLong)));
   std::map<std::string, int> layers = timed(*model);
   for (const char* layer : {"RMSNorm", "AddRMSNorm", "SwiGLUMLP", "rotary_pos_emb", "attention", "Linear"})
@@ -42,6 +45,17 @@ TEST(KernelPolicyOfAModel, GivesTheSameTokensAndTimesEveryKindOfLayer) {
   model->generate(prompt, kLong);
   EXPECT_EQ(timed(*model)["attention"], 0);
   EXPECT_EQ(model->kernel_report().count(LayerState::fallback), 0);
+}
+
+TEST(KernelPolicyOfAModel, LeavesAloneWhatNoOwnLayerDoes) {
+  const auto model = load({.use_kernels = true, .dtype = "float32", .kernel_policy = KernelPolicy::fastest});
+  model->generate(testing::ids(nlohmann::json{5, 6, 7, 8}), kLong);
+  EXPECT_EQ(timed(*model)["DecoderLayer"], 0);
+  for (const LayerReport& layer : model->kernel_report().layers) {
+    if (layer.layer != "DecoderLayer") continue;
+    EXPECT_EQ(layer.counters.calls, 40u);
+    EXPECT_NE(layer.reason.find("no other way"), std::string::npos) << layer.reason;
+  }
 }
 
 TEST(KernelPolicyOfAModel, IsTakenWithAnAttentionKernelAlone) {

@@ -1,5 +1,6 @@
 // What kernels of lesser precision cost the real model: its perplexity over a text, and where its tokens part.
 #include <ATen/ops/cat.h>
+#include <ATen/ops/log_softmax.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -8,11 +9,14 @@
 #include "golden.h"
 #include "graft/auto_model.h"
 #include "graft/tokenizer.h"
+#include "kv_cache.h"
 
 namespace graft {
 namespace {
 
-const KernelConfig kInt8({{"Linear", "graft-kernels/linear:Int8Linear"}, {"SwiGLUMLP", "graft-kernels/mlp:Int8SwiGLUMLP"}});
+const KernelConfig kInt8({{"DecoderLayer", "graft-kernels/decoder:Int8DecoderLayer"},
+                          {"Linear", "graft-kernels/linear:Int8Linear"},
+                          {"SwiGLUMLP", "graft-kernels/mlp:Int8SwiGLUMLP"}});
 
 std::shared_ptr<PreTrainedModel> load(FromPretrainedOptions options) {
   const std::filesystem::path folder = testing::smollm2();
@@ -45,6 +49,26 @@ double perplexity(const FromPretrainedOptions& options, const at::Tensor& ids) {
   return std::exp(loss / predicted);
 }
 
+/// The same, but each window in steps of 16 tokens behind a KV cache: what kernels take for few rows, as in decode.
+double perplexity_of_steps(const FromPretrainedOptions& options, const at::Tensor& ids) {
+  constexpr int64_t kWindow = 512, kStep = 16;
+  const std::shared_ptr<PreTrainedModel> model = load(options);
+  const at::NoGradGuard no_grad;
+  double loss = 0, predicted = 0;
+  for (int64_t begin = 0; begin + 1 < ids.size(1); begin += kWindow) {
+    const at::Tensor window = ids.narrow(1, begin, std::min(kWindow, ids.size(1) - begin));
+    KVCache cache(model->config(), 1, kWindow, model->parameters()[0].options());
+    for (int64_t at = 0; at + 1 < window.size(1); at += kStep) {
+      const int64_t tokens = std::min(kStep, window.size(1) - 1 - at);
+      const at::Tensor logits = model->forward(window.narrow(1, at, tokens), {.past_key_values = &cache}).logits;
+      const at::Tensor next = window.narrow(1, at + 1, tokens).unsqueeze(-1);
+      loss -= at::log_softmax(logits, -1, at::kFloat).gather(-1, next).sum().item<double>();
+      predicted += double(tokens);
+    }
+  }
+  return std::exp(loss / predicted);
+}
+
 TEST(Precision, PerplexityOfEachKindOfKernelIsThatOfTheModel) {
   const at::Tensor ids = text();
   ASSERT_GE(ids.size(1), 5000);
@@ -52,6 +76,19 @@ TEST(Precision, PerplexityOfEachKindOfKernelIsThatOfTheModel) {
   std::cout << "own layers in float32  " << own << "\n";
   const auto expect_near = [&](const char* what, const FromPretrainedOptions& options, double share) {
     const double found = perplexity(options, ids);
+    std::cout << what << found << " (" << 100 * (found / own - 1) << " %)\n";
+    EXPECT_NEAR(found, own, share * own) << what;
+  };
+  expect_near("kernels in float32     ", {.use_kernels = true, .dtype = "float32"}, 0.0001);
+  expect_near("kernels in bfloat16    ", {.use_kernels = true, .dtype = "bfloat16"}, 0.001);
+  expect_near("kernels in int8        ", {.kernel_config = kInt8, .dtype = "float32"}, 0.01);
+}
+
+TEST(Precision, PerplexityInStepsIsThatOfTheModel) {
+  const at::Tensor ids = text().narrow(1, 0, 2048);
+  const double own = perplexity({.dtype = "float32"}, ids);
+  const auto expect_near = [&](const char* what, const FromPretrainedOptions& options, double share) {
+    const double found = perplexity_of_steps(options, ids);
     std::cout << what << found << " (" << 100 * (found / own - 1) << " %)\n";
     EXPECT_NEAR(found, own, share * own) << what;
   };

@@ -212,6 +212,18 @@ graft_value Array::value() const {
   return v;
 }
 
+Array whole_weight(graft_dtype dtype, int64_t columns, int64_t depth, uint32_t seed, double size) {
+  Array weight(dtype, {columns, depth});
+  std::mt19937 generator(seed);
+  const int power = std::ilogb(size) - 7;
+  for (int64_t i = 0; i < weight.numel(); ++i) {
+    const int64_t row = i / depth, k = i % depth;
+    const double whole = k % 64 == 0 ? 127 : int64_t(generator() % 255) - 127;
+    weight.set(i, std::ldexp(whole, power - int(row % 5)));
+  }
+  return weight;
+}
+
 Array int32s(const std::vector<int64_t>& values) {
   Array made(kInt32, {int64_t(values.size())});
   for (size_t i = 0; i < values.size(); ++i) made.set(int64_t(i), double(values[i]));

@@ -64,6 +64,10 @@ class Array {
   mutable graft_tensor tensor_{};
 };
 
+// A weight [columns, depth] that 8 bits hold exactly: whole multiples of a scale, 127 of it in every group of 64 along a row and up
+// to 127 elsewhere, the scale being a power of two for each row. The largest are `size` or up to 32 times smaller.
+Array whole_weight(graft_dtype dtype, int64_t columns, int64_t depth, uint32_t seed, double size);
+
 // int32, of one dimension.
 Array int32s(const std::vector<int64_t>& values);
 

@@ -16,17 +16,8 @@ constexpr double kInfinity = std::numeric_limits<double>::infinity(),
                  kNan = std::numeric_limits<double>::quiet_NaN();
 constexpr int64_t kGroup = 64;  // weights along a row that share a scale
 
-// Whole multiples of a scale: 127 of it in every group, and up to 127 elsewhere, times a power of two for
-// each row.
 Array exact_weight(graft_dtype dtype, int64_t columns, int64_t depth, uint32_t seed) {
-  Array weight(dtype, {columns, depth});
-  std::mt19937 generator(seed);
-  for (int64_t i = 0; i < weight.numel(); ++i) {
-    const int64_t row = i / depth, k = i % depth;
-    const double whole = k % kGroup == 0 ? 127 : int64_t(generator() % 255) - 127;
-    weight.set(i, std::ldexp(whole, -10 - int(row % 5)));
-  }
-  return weight;
+  return whole_weight(dtype, columns, depth, seed, 0.125);
 }
 
 std::vector<double> values_of(const Array& array) {

@@ -30,6 +30,8 @@ struct MappedDevice {
 
   std::string kind;
   std::optional<CapabilityRange> capability = {};
+
+  bool operator==(const MappedDevice&) const = default;
 };
 
 /// References by mode; one without a mode is Mode::Fallback's, for every mode that has none of its own.
@@ -56,6 +58,8 @@ class LayerMapping {
     MappedDevice device;
     Mode mode;
     std::string reference;
+
+    bool operator==(const Line&) const = default;
   };
 
   LayerMapping(const char* reference) : lines_{{"", Mode::Fallback, reference}} {}
@@ -74,6 +78,7 @@ class LayerMapping {
   LayerMapping with(const LayerMapping& other) const;
 
   const std::vector<Line>& lines() const { return lines_; }
+  bool operator==(const LayerMapping&) const = default;
 
  private:
   std::vector<Line> lines_;

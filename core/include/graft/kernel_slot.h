@@ -79,6 +79,9 @@ struct KernelLayerOptions {
   std::vector<std::pair<std::string, WeightSource>> weights = {};
   /// Modules below this one whose work a kernel in this slot does as well: {"gate_proj", "up_proj"}. For the report.
   std::vector<std::string> covers = {};
+  /// Whether these never run while a kernel is bound here. If not, the report says nothing of it, and those that pack weights do so
+  /// once a call comes to them.
+  bool covers_all_calls = true;
   /// Whether own() does the kernel's work. If not, it only says that there is none, and nothing times it: see KernelPolicy.
   bool has_own_forward = true;
 };

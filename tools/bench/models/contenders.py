@@ -2,7 +2,11 @@
 
 from dataclasses import dataclass
 
-INT8 = ("Linear=graft-kernels/linear:Int8Linear", "SwiGLUMLP=graft-kernels/mlp:Int8SwiGLUMLP")
+INT8 = (
+    "DecoderLayer=graft-kernels/decoder:Int8DecoderLayer",
+    "Linear=graft-kernels/linear:Int8Linear",
+    "SwiGLUMLP=graft-kernels/mlp:Int8SwiGLUMLP",
+)
 
 
 @dataclass(frozen=True)

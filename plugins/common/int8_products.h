@@ -1,0 +1,315 @@
+// Products of x with an Int8Weight. Weights alone are rounded, to 8 bits; where the processor has VNNI few rows of x are rounded as
+// well, to 16 bits of the largest number in a group, which is less than what bfloat16 rounds. Sums of groups are float, and rows that
+// are infinite, no numbers or tiny are multiplied as float: so an infinity or a NaN spreads as in float.
+#pragma once
+
+#include <algorithm>
+#include <graft/plugin.hpp>
+
+#include "blocks.h"
+#include "gemm.h"
+#include "int8_weight.h"
+#include "products.h"
+#include "reals.h"
+#include "vnni.h"
+
+namespace graft {
+
+// A few rows as few_rows_times takes them.
+class Int8Rows {
+ public:
+  // Of a row: numbers times scale, as high * 256 + low, which with weights that have no signs come to `less` too much.
+  struct alignas(64) Group {
+    int8_t high[Int8Weight::kGroup], low[Int8Weight::kGroup];
+    float scale;
+    int32_t less;
+  };
+
+  // For needed(rows, depth) groups of memory.
+  Int8Rows(const Matrix<float>& x, Group* memory) : x_(x), groups_(memory) {
+    if (Int8Weight::by_fours()) split_ = split();
+  }
+  static size_t needed(int64_t rows, int64_t depth) { return size_t(rows * groups_of(depth)); }
+
+  const Matrix<float>& x() const { return x_; }
+  bool is_split() const { return split_; }
+  const Group* groups(int64_t row) const { return groups_ + row * groups_of(x_.width); }
+
+ private:
+  static int64_t groups_of(int64_t depth) { return (depth + Int8Weight::kGroup - 1) / Int8Weight::kGroup; }
+
+#if defined(GRAFT_VNNI)
+  bool split() {
+    using namespace simd;
+    constexpr float kTiny = 0x1p-90f;  // below, what is left of a scale's precision might be too little
+    Group* to = groups_;
+    for (int64_t row = 0; row < x_.rows; ++row)
+      for (int64_t k = 0; k < x_.width; k += Int8Weight::kGroup, ++to) {
+        const float* from = x_[row] + k;
+        const int64_t count = std::min(Int8Weight::kGroup, x_.width - k);
+        Vec largest = zero(), finite = zero();  // 0 * x is NaN for an infinity, too
+        for_lanes(count, [&](int64_t i, auto n) {
+          const Vec x = load(from + i, n);
+          largest = max(largest, max(x, zero() - x));
+          finite = fma(x, zero(), finite);
+        });
+        const float most = _mm512_reduce_max_ps(largest.v);
+        if (sum(finite) != 0 || (most > 0 && most < kTiny)) return false;
+        const Vec factor = broadcast(most > 0 ? kMost / most : 0);
+        int32_t total = 0;
+        for (int64_t i = 0; i < Int8Weight::kGroup; i += kLanes)
+          total += vnni::split(load(from + i, std::clamp<int64_t>(count - i, 0, kLanes)), factor, to->high + i, to->low + i);
+        to->scale = most / kMost;
+        to->less = 128 * total;
+      }
+    return true;
+  }
+  static constexpr float kMost = 127 * 256 + 127;
+#else
+  bool split() { return false; }
+#endif
+
+  Matrix<float> x_;
+  Group* groups_;
+  bool split_ = false;
+};
+
+// sums[s][m] += x[m][k] * from[s][k], for one k.
+template <int M, int S>
+inline __attribute__((always_inline)) void int8_step(const float* const (&x)[M], int64_t k,
+                                                     const int8_t* const (&from)[S], int64_t offset,
+                                                     simd::Vec (&sums)[S][M][2]) {
+  using namespace simd;
+  Vec a[M];
+  for (int m = 0; m < M; ++m) a[m] = broadcast(x[m][k]);
+  for (int s = 0; s < S; ++s)
+    for (int half = 0; half < 2; ++half) {
+      const Vec w = load(from[s] + offset + half * kLanes);
+      for (int m = 0; m < M; ++m) sums[s][m][half] = fma(a[m], w, sums[s][m][half]);
+    }
+}
+
+// Products of M rows of x with the columns of S tiles that are `apart` tiles from one another. Meanwhile what
+// lies kFetchAhead bytes further on in each tile's stream is fetched. Not inlined: GCC 12 would spill
+// accumulators.
+template <int M, int S>
+[[gnu::noinline]] void int8_tiles(const Matrix<float>& x, int64_t row, const Int8Weight& weight,
+                                  int64_t first, int64_t apart, float (&out)[S][M][kTileColumns]) {
+  using namespace simd;
+  constexpr int64_t kSteps = std::max(4, 64 / kTileColumns);  // whole lines
+  const float* xs[M];
+  const int8_t* group[S];
+  for (int m = 0; m < M; ++m) xs[m] = x[row + m];
+  for (int s = 0; s < S; ++s) group[s] = weight.tile(first + s * apart);
+  Vec totals[S][M][2];
+  for (int s = 0; s < S; ++s)
+    for (int m = 0; m < M; ++m) totals[s][m][0] = totals[s][m][1] = zero();
+
+  for (int64_t k = 0; k < weight.depth(); k += Int8Weight::kGroup) {
+    const int64_t count = weight.group_depth(k);
+    const int8_t* from[S];
+    Vec sums[S][M][2];
+    for (int s = 0; s < S; ++s) {
+      from[s] = Int8Weight::values(group[s]);
+      for (int m = 0; m < M; ++m) sums[s][m][0] = sums[s][m][1] = zero();
+    }
+    int64_t i = 0;
+    for (; i + kSteps <= count; i += kSteps) {
+      for (int s = 0; s < S; ++s)
+        for (int64_t line = 0; line < kSteps * kTileColumns; line += 64)
+          __builtin_prefetch(from[s] + i * kTileColumns + line + kFetchAhead);
+#pragma GCC unroll 8
+      for (int64_t j = 0; j < kSteps; ++j) int8_step(xs, k + i + j, from, (i + j) * kTileColumns, sums);
+    }
+    for (; i < count; ++i) int8_step(xs, k + i, from, i * kTileColumns, sums);
+
+    for (int s = 0; s < S; ++s) {
+      for (int half = 0; half < 2; ++half) {
+        const Vec scale = load(Int8Weight::scales(group[s]) + half * kLanes);
+        for (int m = 0; m < M; ++m)
+          totals[s][m][half] = fma(sums[s][m][half], scale, totals[s][m][half]);
+      }
+      group[s] = from[s] + count * kTileColumns;
+    }
+  }
+  for (int s = 0; s < S; ++s)
+    for (int m = 0; m < M; ++m)
+      for (int half = 0; half < 2; ++half) store(out[s][m] + half * kLanes, totals[s][m][half]);
+}
+
+#if defined(GRAFT_VNNI)
+// The same of rows that are split and a weight by fours.
+template <int M, int S>
+[[gnu::noinline]] void split_tiles(const Int8Rows& x, int64_t row, const Int8Weight& weight, int64_t first, int64_t apart,
+                                   float (&out)[S][M][kTileColumns]) {
+  using namespace simd;
+  constexpr int64_t kFours = 4 * kTileColumns;  // bytes
+  const Int8Rows::Group* xs[M];
+  const int8_t* group[S];
+  for (int m = 0; m < M; ++m) xs[m] = x.groups(row + m);
+  for (int s = 0; s < S; ++s) group[s] = weight.tile(first + s * apart);
+  Vec totals[S][M][2] = {};
+
+  for (int64_t k = 0; k < weight.depth(); k += Int8Weight::kGroup) {
+    const int64_t count = weight.group_depth(k);
+    vnni::Sums high[S][M][2] = {}, low[S][M][2] = {};
+    for (int64_t i = 0; i < count; i += 4) {
+      vnni::Fours upper[M], lower[M];
+#pragma GCC unroll 8
+      for (int m = 0; m < M; ++m) {
+        upper[m] = vnni::broadcast(xs[m]->high + i);
+        lower[m] = vnni::broadcast(xs[m]->low + i);
+      }
+#pragma GCC unroll 8
+      for (int s = 0; s < S; ++s) {
+        const auto* from = reinterpret_cast<const uint8_t*>(Int8Weight::values(group[s])) + i / 4 * kFours;
+#pragma GCC unroll 8
+        for (int half = 0; half < 2; ++half) {
+          __builtin_prefetch(from + half * kFours / 2 + kFetchAhead);
+          const vnni::Fours w = vnni::load(from + half * kFours / 2);
+#pragma GCC unroll 8
+          for (int m = 0; m < M; ++m) {
+            vnni::add_products(high[s][m][half], w, upper[m]);
+            vnni::add_products(low[s][m][half], w, lower[m]);
+          }
+        }
+      }
+    }
+#pragma GCC unroll 8
+    for (int s = 0; s < S; ++s) {
+#pragma GCC unroll 8
+      for (int half = 0; half < 2; ++half) {
+        const Vec scale = load(Int8Weight::scales(group[s]) + half * kLanes);
+#pragma GCC unroll 8
+        for (int m = 0; m < M; ++m) {
+          const Vec sum = vnni::joined(high[s][m][half], low[s][m][half], xs[m]->less);
+          totals[s][m][half] = fma(sum * scale, broadcast(xs[m]->scale), totals[s][m][half]);
+        }
+      }
+      group[s] += Int8Weight::group_bytes(count);
+    }
+    for (int m = 0; m < M; ++m) ++xs[m];
+  }
+  for (int s = 0; s < S; ++s)
+    for (int m = 0; m < M; ++m)
+      for (int half = 0; half < 2; ++half) store(out[s][m] + half * kLanes, totals[s][m][half]);
+}
+#endif
+
+// The same of a weight by fours whose rows could not be split: rare, and so without any haste.
+template <int M, int S>
+[[gnu::noinline]] void unpacked_tiles(const Matrix<float>& x, int64_t row, const Int8Weight& weight, int64_t first, int64_t apart,
+                                      float (&out)[S][M][kTileColumns]) {
+  float values[Int8Weight::kGroup * kTileColumns];
+  for (int s = 0; s < S; ++s) {
+    const int8_t* group = weight.tile(first + s * apart);
+    std::fill_n(out[s][0], M * kTileColumns, 0.0f);
+    for (int64_t k = 0; k < weight.depth(); k += Int8Weight::kGroup) {
+      const int64_t count = weight.group_depth(k);
+      Int8Weight::unpack_group(group, count, values);
+      register_tile<M>(count, x[row] + k, x.stride, values, kTileColumns, out[s][0], kTileColumns, /*add=*/true);
+      group += Int8Weight::group_bytes(count);
+    }
+  }
+}
+
+// write(row, column, count, products) for rows [row, row + M) of x and the columns of tiles [begin, end). Of
+// few rows as many tiles at once, far from one another, as it takes for 8 accumulators, which hide the
+// latency of fma: of nine tiles three times three.
+template <int M, class Write>
+inline void int8_rows(const Int8Rows& x, int64_t row, const Int8Weight& weight, int64_t begin,
+                      int64_t end, const Write& write) {
+  const auto tiles = [&]<int S>(int64_t first, int64_t apart, std::integral_constant<int, S>)
+      __attribute__((always_inline)) {
+    float out[S][M][kTileColumns];
+    if (!Int8Weight::by_fours())
+      int8_tiles<M, S>(x.x(), row, weight, first, apart, out);
+    else if (!x.is_split())
+      unpacked_tiles<M, S>(x.x(), row, weight, first, apart, out);
+#if defined(GRAFT_VNNI)
+    else
+      split_tiles<M, S>(x, row, weight, first, apart, out);
+#endif
+    for (int s = 0; s < S; ++s) {
+      const int64_t column = (first + s * apart) * kTileColumns;
+      const int64_t count = std::min<int64_t>(kTileColumns, weight.columns() - column);
+      for (int m = 0; m < M; ++m) write(row + m, column, count, out[s][m]);
+    }
+  };
+  constexpr int kStreams = std::max(1, 4 / M);
+  const int64_t apart = (end - begin + kStreams - 1) / kStreams;
+  for (int64_t i = begin; i < begin + apart; ++i) {
+    const int64_t at_once = (end - i + apart - 1) / apart;
+    if constexpr (kStreams == 4) {
+      if (at_once == 4) tiles(i, apart, std::integral_constant<int, 4>{});
+      if (at_once == 3) tiles(i, apart, std::integral_constant<int, 3>{});
+    }
+    if constexpr (kStreams >= 2) {
+      if (at_once == 2) tiles(i, apart, std::integral_constant<int, 2>{});
+    }
+    if (at_once == 1) tiles(i, apart, std::integral_constant<int, 1>{});
+  }
+}
+
+// The same for all rows of x, a few: each tile is read from memory once.
+template <class Write>
+void few_rows_times(const Int8Rows& x, const Int8Weight& weight, int64_t begin, int64_t end, const Write& write) {
+  constexpr int64_t kMost = 5;  // rows at once: 10 accumulators beside the operands, among 16 registers
+  const auto rows = [&](int64_t row, int64_t count, int64_t from, int64_t to) {
+    switch (count) {
+      case 5:
+        return int8_rows<5>(x, row, weight, from, to, write);
+      case 4:
+        return int8_rows<4>(x, row, weight, from, to, write);
+      case 3:
+        return int8_rows<3>(x, row, weight, from, to, write);
+      case 2:
+        return int8_rows<2>(x, row, weight, from, to, write);
+      case 1:
+        return int8_rows<1>(x, row, weight, from, to, write);
+    }
+  };
+  const int64_t all = x.x().rows;
+  if (all <= kMost) return rows(0, all, begin, end);
+  const int64_t parts = (all + kMost - 1) / kMost;
+  for (int64_t tile = begin; tile < end; ++tile)
+    for (int64_t part = 0; part < parts; ++part) {
+      const int64_t row = all * part / parts;
+      rows(row, all * (part + 1) / parts - row, tile, tile + 1);
+    }
+}
+
+// For one thread of many_rows_times: a block's columns and their products.
+inline size_t many_rows_scratch(int64_t depth) {
+  return PackedColumns<float>::size(kBlockColumns, depth) + size_t(kBlockRows * kBlockColumns);
+}
+
+// write(row, column, count, products) for all rows of x, which wait for arithmetic: blocks of the weight are unpacked to float.
+// `scratch`: many_rows_scratch(depth or more) floats for each thread.
+template <class Write>
+void many_rows_times(const plugin::Call& call, const Matrix<float>& x, const Int8Weight& weight, float* scratch,
+                     const Write& write) {
+  const size_t scratch_each = many_rows_scratch(weight.depth());
+  for_blocks(call, x.rows, weight.columns(), [&](const Block& block) {
+    float* memory = scratch + block.worker * scratch_each;
+    float* products = memory + PackedColumns<float>::size(kBlockColumns, weight.depth());
+    const PackedColumns<float> packed = weight.unpack(block.column, block.columns, memory);
+    for_row_blocks(block, [&](int64_t row, int64_t rows) {
+      packed.multiply(x, row, rows, products, packed.width());
+      for (int64_t r = 0; r < rows; ++r) write(row + r, block.column, block.columns, products + r * packed.width());
+    });
+  });
+}
+
+// body(begin, end) for all tiles of a weight: one range for each thread, so that all read as much, but of 64 KiB
+// at least, which are worth a task, and of 512 KiB at most, so that others can help a thread that is late. What
+// is not fetched ahead, the first pages of each range, weighs less than with more of them.
+template <class Body>
+void stream_tiles(const plugin::Call& call, const Int8Weight& weight, const Body& body) {
+  const int64_t tile_bytes = std::max<int64_t>(1, kTileColumns * weight.depth());
+  const int64_t threads = call.thread_count(), each = (weight.tiles() + threads - 1) / threads;
+  const int64_t grain = std::clamp(each, (64 << 10) / tile_bytes + 1, (512 << 10) / tile_bytes + 1);
+  call.parallel_for(weight.tiles(), grain, [&](int64_t begin, int64_t end, uint32_t) { body(begin, end); });
+}
+
+}  // namespace graft

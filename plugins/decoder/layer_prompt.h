@@ -1,0 +1,137 @@
+// LayerPrompt: a decoder layer in 8 bits for many new tokens, which wait for arithmetic: step by step over all of them, blocks of a
+// weight unpacked to float. What lies between is float, in the workspace; queries and the cache are of x's dtype.
+#pragma once
+
+#include <graft/plugin.hpp>
+
+#include "../attention/forward.h"
+#include "../common/int8_products.h"
+#include "../common/math.h"
+#include "../common/reals.h"
+#include "layer.h"
+#include "weights.h"
+
+namespace graft {
+
+template <class T>
+class LayerPrompt {
+ public:
+  LayerPrompt(Workspace& workspace, const LayerSizes& sizes, uint32_t threads)
+      : sizes_(sizes),
+        scratch_each_(many_rows_scratch(std::max({sizes.hidden, sizes.attended(), sizes.inner, sizes.dim}))),
+        inputs_(workspace.take<float>(size_t(sizes.rows() * std::max(sizes.hidden, sizes.attended())))),
+        projected_(workspace.take<float>(size_t(sizes.rows() * sizes.projected()))),
+        sums_(workspace.take<float>(size_t(sizes.rows() * sizes.hidden))),
+        hidden_(workspace.take<float>(size_t(sizes.rows() * sizes.inner))),
+        queries_(workspace.take<T>(size_t(sizes.rows() * sizes.attended()))),
+        attended_(workspace.take<T>(size_t(sizes.rows() * sizes.attended()))),
+        scratch_(workspace.take<float>(threads * scratch_each_)),
+        attention_memory_(workspace) {
+    Forward<T>::count_workspace(plan_of(sizes.capacity), threads, workspace);
+  }
+
+  void run(const plugin::Call& call, const LayerWeights<const Int8Weight*, float>& weights, const LayerOptions& options,
+           const LayerTensors<T>& tensors) const {
+    const int64_t hidden = sizes_.hidden, width = sizes_.projected();
+    norm(call, tensors.x, weights.input_norm, options.eps);
+    float* to = projected_;
+    for (const Int8Weight* weight : {weights.q, weights.k, weights.v}) {
+      times(call, hidden, *weight, [&](int64_t row, int64_t column, int64_t count, const float* products) {
+        std::copy_n(products, count, to + row * width + column);
+      });
+      to += weight->columns();
+    }
+    turn(call, weights, options, tensors);
+    for (int64_t b = 0; b < sizes_.batch; ++b) attend(call, options, tensors, b);
+
+    for_rows(call, sizes_.attended(), [&](int64_t row, uint32_t) {
+      copy_rows(attended_ + row * sizes_.attended(), 0, 1, sizes_.attended(), 1.0f, inputs_ + row * sizes_.attended(), sizes_.attended());
+    });
+    times(call, sizes_.attended(), *weights.o, [&](int64_t row, int64_t column, int64_t count, const float* products) {
+      add_row(products, tensors.x[row] + column, sums_ + row * hidden + column, count);
+    });
+
+    norm(call, Rows<const float>(sums_, sizes_.rows(), hidden, hidden), weights.post_norm, options.eps);
+    times(call, hidden, *weights.gate, [&](int64_t row, int64_t column, int64_t count, const float* gates) {
+      std::copy_n(gates, count, hidden_ + row * sizes_.inner + column);
+    });
+    times(call, hidden, *weights.up, [&](int64_t row, int64_t column, int64_t count, const float* ups) {
+      gate_row(hidden_ + row * sizes_.inner + column, ups, count);
+    });
+    many_rows_times(call, {hidden_, sizes_.rows(), sizes_.inner, sizes_.inner}, *weights.down, scratch_,
+                    [&](int64_t row, int64_t column, int64_t count, const float* products) {
+                      const int64_t at = row * hidden + column;
+                      add_row(products, sums_ + at, tensors.out + at, count);
+                    });
+  }
+
+ private:
+  Plan plan_of(int64_t keys) const {
+    return Plan(1, sizes_.query_heads, sizes_.key_heads, sizes_.tokens, keys, sizes_.dim, sizes_.dim);
+  }
+
+  // body(row, worker), `width` elements each.
+  template <class Body>
+  void for_rows(const plugin::Call& call, int64_t width, const Body& body) const {
+    call.parallel_for(sizes_.rows(), rows_per_task(width), [&](int64_t begin, int64_t end, uint32_t worker) {
+      for (int64_t row = begin; row < end; ++row) body(row, worker);
+    });
+  }
+
+  // inputs_ in rows of `depth`, times the weight.
+  template <class Write>
+  void times(const plugin::Call& call, int64_t depth, const Int8Weight& weight, const Write& write) const {
+    many_rows_times(call, {inputs_, sizes_.rows(), depth, depth}, weight, scratch_, write);
+  }
+
+  template <class X>
+  void norm(const plugin::Call& call, const Rows<const X>& x, const float* weight, double eps) const {
+    const int64_t width = sizes_.hidden;
+    for_rows(call, width, [&](int64_t row, uint32_t) {
+      scale_row(x[row], row_rstd(x[row], width, eps), weight, inputs_ + row * width, width);
+    });
+  }
+
+  // Queries and, into the cache, keys through their norms and rotation, and the values.
+  void turn(const plugin::Call& call, const LayerWeights<const Int8Weight*, float>& weights, const LayerOptions& options,
+            const LayerTensors<T>& tensors) const {
+    for_rows(call, sizes_.projected(), [&](int64_t row, uint32_t worker) {
+      const int64_t b = row / sizes_.tokens, position = tensors.past(sizes_, b) + row % sizes_.tokens;
+      float* scaled = scratch_ + worker * scratch_each_;
+      const float* from = projected_ + row * sizes_.projected();
+      for (int64_t head = 0; head < sizes_.query_heads; ++head, from += sizes_.dim)
+        turn_head(from, weights.q_norm, sizes_, options, tensors, position, scaled,
+                  queries_ + row * sizes_.attended() + head * sizes_.dim);
+      for (int64_t head = 0; head < sizes_.key_heads; ++head, from += sizes_.dim) {
+        turn_head(from, weights.k_norm, sizes_, options, tensors, position, scaled, tensors.k_cache.row(b, head, position));
+        write_row(from + sizes_.keys(), sizes_.dim, 1.0f, tensors.v_cache.row(b, head, position));
+      }
+    });
+  }
+
+  void attend(const plugin::Call& call, const LayerOptions& options, const LayerTensors<T>& tensors, int64_t b) const {
+    const auto row_of = [&](const Heads<T>& cache) {
+      return Heads<T>(cache.row(b, 0, 0), 0, cache.head_stride, cache.token_stride);
+    };
+    const Plan plan = plan_of(tensors.past(sizes_, b) + sizes_.tokens);
+    const int64_t first = b * sizes_.tokens * sizes_.attended();
+    const AttentionCall<T> attention{plan,
+                                     Visibility(/*causal=*/true, options.window, plan.queries, plan.keys, std::nullopt),
+                                     Heads<T>(queries_ + first, 0, sizes_.dim, sizes_.attended()),
+                                     row_of(tensors.k_cache),
+                                     row_of(tensors.v_cache),
+                                     float(options.scale),
+                                     0.0f};
+    Workspace memory = attention_memory_;
+    Forward<T>(attention, {attended_ + first, nullptr, 0}).run(call, memory);
+  }
+
+  const LayerSizes sizes_;
+  const size_t scratch_each_;  // of a thread, floats
+  float *inputs_, *projected_, *sums_, *hidden_;
+  T *queries_, *attended_;  // B T (query heads) D
+  float* scratch_;
+  Workspace attention_memory_;  // as it is when attention takes its own
+};
+
+}  // namespace graft
