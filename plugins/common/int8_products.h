@@ -1,6 +1,7 @@
-// Products of x with an Int8Weight. Weights alone are rounded, to 8 bits; where the processor has VNNI few rows of x are rounded as
-// well, to 16 bits of the largest number in a group, which is less than what bfloat16 rounds. Sums of groups are float, and rows that
-// are infinite, no numbers or tiny are multiplied as float: so an infinity or a NaN spreads as in float.
+// Products of x with an Int8Weight. Weights alone are rounded, to 8 bits; where the processor has VNNI few
+// rows of x are rounded as well, to 16 bits of the largest number in a group, which is less than what
+// bfloat16 rounds. Sums of groups are float, and rows that are infinite, no numbers or tiny are multiplied as
+// float: so an infinity or a NaN spreads as in float.
 #pragma once
 
 #include <algorithm>
@@ -18,7 +19,8 @@ namespace graft {
 // A few rows as few_rows_times takes them.
 class Int8Rows {
  public:
-  // Of a row: numbers times scale, as high * 256 + low, which with weights that have no signs come to `less` too much.
+  // Of a row: numbers times scale, as high * 256 + low, which with weights that have no signs come to `less`
+  // too much.
   struct alignas(64) Group {
     int8_t high[Int8Weight::kGroup], low[Int8Weight::kGroup];
     float scale;
@@ -58,7 +60,8 @@ class Int8Rows {
         const Vec factor = broadcast(most > 0 ? kMost / most : 0);
         int32_t total = 0;
         for (int64_t i = 0; i < Int8Weight::kGroup; i += kLanes)
-          total += vnni::split(load(from + i, std::clamp<int64_t>(count - i, 0, kLanes)), factor, to->high + i, to->low + i);
+          total += vnni::split(load(from + i, std::clamp<int64_t>(count - i, 0, kLanes)), factor,
+                               to->high + i, to->low + i);
         to->scale = most / kMost;
         to->less = 128 * total;
       }
@@ -66,7 +69,9 @@ class Int8Rows {
   }
   static constexpr float kMost = 127 * 256 + 127;
 #else
-  bool split() { return false; }
+  bool split() {
+    return false;
+  }
 #endif
 
   Matrix<float> x_;
@@ -126,8 +131,7 @@ template <int M, int S>
     for (int s = 0; s < S; ++s) {
       for (int half = 0; half < 2; ++half) {
         const Vec scale = load(Int8Weight::scales(group[s]) + half * kLanes);
-        for (int m = 0; m < M; ++m)
-          totals[s][m][half] = fma(sums[s][m][half], scale, totals[s][m][half]);
+        for (int m = 0; m < M; ++m) totals[s][m][half] = fma(sums[s][m][half], scale, totals[s][m][half]);
       }
       group[s] = from[s] + count * kTileColumns;
     }
@@ -140,8 +144,8 @@ template <int M, int S>
 #if defined(GRAFT_VNNI)
 // The same of rows that are split and a weight by fours.
 template <int M, int S>
-[[gnu::noinline]] void split_tiles(const Int8Rows& x, int64_t row, const Int8Weight& weight, int64_t first, int64_t apart,
-                                   float (&out)[S][M][kTileColumns]) {
+[[gnu::noinline]] void split_tiles(const Int8Rows& x, int64_t row, const Int8Weight& weight, int64_t first,
+                                   int64_t apart, float (&out)[S][M][kTileColumns]) {
   using namespace simd;
   constexpr int64_t kFours = 4 * kTileColumns;  // bytes
   const Int8Rows::Group* xs[M];
@@ -198,8 +202,8 @@ template <int M, int S>
 
 // The same of a weight by fours whose rows could not be split: rare, and so without any haste.
 template <int M, int S>
-[[gnu::noinline]] void unpacked_tiles(const Matrix<float>& x, int64_t row, const Int8Weight& weight, int64_t first, int64_t apart,
-                                      float (&out)[S][M][kTileColumns]) {
+[[gnu::noinline]] void unpacked_tiles(const Matrix<float>& x, int64_t row, const Int8Weight& weight,
+                                      int64_t first, int64_t apart, float (&out)[S][M][kTileColumns]) {
   float values[Int8Weight::kGroup * kTileColumns];
   for (int s = 0; s < S; ++s) {
     const int8_t* group = weight.tile(first + s * apart);
@@ -207,7 +211,8 @@ template <int M, int S>
     for (int64_t k = 0; k < weight.depth(); k += Int8Weight::kGroup) {
       const int64_t count = weight.group_depth(k);
       Int8Weight::unpack_group(group, count, values);
-      register_tile<M>(count, x[row] + k, x.stride, values, kTileColumns, out[s][0], kTileColumns, /*add=*/true);
+      register_tile<M>(count, x[row] + k, x.stride, values, kTileColumns, out[s][0], kTileColumns,
+                       /*add=*/true);
       group += Int8Weight::group_bytes(count);
     }
   }
@@ -217,8 +222,8 @@ template <int M, int S>
 // few rows as many tiles at once, far from one another, as it takes for 8 accumulators, which hide the
 // latency of fma: of nine tiles three times three.
 template <int M, class Write>
-inline void int8_rows(const Int8Rows& x, int64_t row, const Int8Weight& weight, int64_t begin,
-                      int64_t end, const Write& write) {
+inline void int8_rows(const Int8Rows& x, int64_t row, const Int8Weight& weight, int64_t begin, int64_t end,
+                      const Write& write) {
   const auto tiles = [&]<int S>(int64_t first, int64_t apart, std::integral_constant<int, S>)
       __attribute__((always_inline)) {
     float out[S][M][kTileColumns];
@@ -253,7 +258,8 @@ inline void int8_rows(const Int8Rows& x, int64_t row, const Int8Weight& weight, 
 
 // The same for all rows of x, a few: each tile is read from memory once.
 template <class Write>
-void few_rows_times(const Int8Rows& x, const Int8Weight& weight, int64_t begin, int64_t end, const Write& write) {
+void few_rows_times(const Int8Rows& x, const Int8Weight& weight, int64_t begin, int64_t end,
+                    const Write& write) {
   constexpr int64_t kMost = 5;  // rows at once: 10 accumulators beside the operands, among 16 registers
   const auto rows = [&](int64_t row, int64_t count, int64_t from, int64_t to) {
     switch (count) {
@@ -284,11 +290,11 @@ inline size_t many_rows_scratch(int64_t depth) {
   return PackedColumns<float>::size(kBlockColumns, depth) + size_t(kBlockRows * kBlockColumns);
 }
 
-// write(row, column, count, products) for all rows of x, which wait for arithmetic: blocks of the weight are unpacked to float.
-// `scratch`: many_rows_scratch(depth or more) floats for each thread.
+// write(row, column, count, products) for all rows of x, which wait for arithmetic: blocks of the weight are
+// unpacked to float. `scratch`: many_rows_scratch(depth or more) floats for each thread.
 template <class Write>
-void many_rows_times(const plugin::Call& call, const Matrix<float>& x, const Int8Weight& weight, float* scratch,
-                     const Write& write) {
+void many_rows_times(const plugin::Call& call, const Matrix<float>& x, const Int8Weight& weight,
+                     float* scratch, const Write& write) {
   const size_t scratch_each = many_rows_scratch(weight.depth());
   for_blocks(call, x.rows, weight.columns(), [&](const Block& block) {
     float* memory = scratch + block.worker * scratch_each;
@@ -296,14 +302,15 @@ void many_rows_times(const plugin::Call& call, const Matrix<float>& x, const Int
     const PackedColumns<float> packed = weight.unpack(block.column, block.columns, memory);
     for_row_blocks(block, [&](int64_t row, int64_t rows) {
       packed.multiply(x, row, rows, products, packed.width());
-      for (int64_t r = 0; r < rows; ++r) write(row + r, block.column, block.columns, products + r * packed.width());
+      for (int64_t r = 0; r < rows; ++r)
+        write(row + r, block.column, block.columns, products + r * packed.width());
     });
   });
 }
 
-// body(begin, end) for all tiles of a weight: one range for each thread, so that all read as much, but of 64 KiB
-// at least, which are worth a task, and of 512 KiB at most, so that others can help a thread that is late. What
-// is not fetched ahead, the first pages of each range, weighs less than with more of them.
+// body(begin, end) for all tiles of a weight: one range for each thread, so that all read as much, but of 64
+// KiB at least, which are worth a task, and of 512 KiB at most, so that others can help a thread that is
+// late. What is not fetched ahead, the first pages of each range, weighs less than with more of them.
 template <class Body>
 void stream_tiles(const plugin::Call& call, const Int8Weight& weight, const Body& body) {
   const int64_t tile_bytes = std::max<int64_t>(1, kTileColumns * weight.depth());

@@ -1,5 +1,5 @@
-// Phases: work of several steps in one region of the host's threads, which costs some hundred nanoseconds a step where a
-// parallel_for of its own for each would cost microseconds.
+// Phases: work of several steps in one region of the host's threads, which costs some hundred nanoseconds a
+// step where a parallel_for of its own for each would cost microseconds.
 #pragma once
 
 #include <atomic>
@@ -16,9 +16,10 @@ inline void pause_processor() {
 #endif
 }
 
-// body(phase, task, worker) for tasks [0, tasks[phase]) of each phase; those of a phase begin when all of the one before have
-// ended. Threads take tasks in their order, and one waits for others' alone that are at work on them: so it ends also where the
-// host runs a single thread, or has one come late. The body must not throw.
+// body(phase, task, worker) for tasks [0, tasks[phase]) of each phase; those of a phase begin when all of the
+// one before have ended. Threads take tasks in their order, and one waits for others' alone that are at work
+// on them: so it ends also where the host runs a single thread, or has one come late. The body must not
+// throw.
 template <size_t N, class Body>
 void for_phases(const plugin::Call& call, const int64_t (&tasks)[N], const Body& body) {
   struct alignas(64) Counter {

@@ -1,5 +1,5 @@
-// Products of 8 bits with sums of 32 by AVX-512 VNNI, sixteen times as many at once as of floats. Source: Intel 64 and IA-32
-// Architectures Software Developer's Manual, volume 2, VPDPBUSD.
+// Products of 8 bits with sums of 32 by AVX-512 VNNI, sixteen times as many at once as of floats. Source:
+// Intel 64 and IA-32 Architectures Software Developer's Manual, volume 2, VPDPBUSD.
 #pragma once
 
 #include "simd.h"
@@ -40,8 +40,8 @@ inline Fours broadcast(const int8_t* four) {
   std::memcpy(&bits, four, sizeof bits);
   return {_mm512_set1_epi32(bits)};
 }
-// sums[i] += the sum of a[i][j] * b[i][j]; a without signs, b with. The compiler is not asked for VNNI, or it could use it where
-// nobody has looked for it.
+// sums[i] += the sum of a[i][j] * b[i][j]; a without signs, b with. The compiler is not asked for VNNI, or it
+// could use it where nobody has looked for it.
 inline void add_products(Sums& sums, Fours a, Fours b) {
   asm("vpdpbusd %2, %1, %0" : "+v"(sums.v) : "v"(a.v), "v"(b.v));
 }
@@ -56,8 +56,8 @@ inline simd::Vec widened(Fours a, int j) {
   return {_mm512_cvtepi32_ps(_mm512_sub_epi32(byte, _mm512_set1_epi32(128)))};
 }
 
-// x * factor as whole numbers of 16 bits, high * 256 + low, both with signs; returns their sum. Rounds to nearest even; |x * factor|
-// is at most 32639, which is 127 * 256 + 127.
+// x * factor as whole numbers of 16 bits, high * 256 + low, both with signs; returns their sum. Rounds to
+// nearest even; |x * factor| is at most 32639, which is 127 * 256 + 127.
 inline int32_t split(simd::Vec x, simd::Vec factor, int8_t* high, int8_t* low) {
   const __m512i whole = _mm512_cvtps_epi32(_mm512_mul_ps(x.v, factor.v));
   const __m512i upper = _mm512_srai_epi32(_mm512_add_epi32(whole, _mm512_set1_epi32(128)), 8);

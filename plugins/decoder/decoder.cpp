@@ -26,23 +26,34 @@ struct DecoderLayer {
 
   size_t workspace_size(Arguments arguments, uint32_t threads) const {
     Workspace workspace;
-    with_dtype(arguments.tensor(at::x).dtype(), [&]<class T>(T) { Step<T>(workspace, sizes_of(arguments), threads); });
+    with_dtype(arguments.tensor(at::x).dtype(),
+               [&]<class T>(T) { StepMemory<T, PlainWeight<T>>(workspace, sizes_of(arguments), threads); });
     return workspace.used();
   }
 
-  void forward(const Call& call, Tensor x, Tensor input_norm, Tensor q, Tensor k, Tensor v, Tensor o, std::optional<Tensor> q_norm,
-               std::optional<Tensor> k_norm, Tensor post_norm, Tensor gate, Tensor up, Tensor down, Tensor cos, Tensor sin,
-               Tensor length, Tensor k_cache, Tensor v_cache, Tensor out) const {
+  void forward(const Call& call, Tensor x, Tensor input_norm, Tensor q, Tensor k, Tensor v, Tensor o,
+               std::optional<Tensor> q_norm, std::optional<Tensor> k_norm, Tensor post_norm, Tensor gate,
+               Tensor up, Tensor down, Tensor cos, Tensor sin, Tensor length, Tensor k_cache, Tensor v_cache,
+               Tensor out) const {
     const LayerSizes sizes(x, k_cache, q.size(0), gate.size(0));
     if (sizes.rows() == 0) return;
     with_dtype(x.dtype(), [&]<class T>(T) {
       using W = PlainWeight<T>;
       Workspace workspace(call.workspace<void>());
-      Step<T>(workspace, sizes, call.thread_count())
-          .run(call,
-               {W(q), W(k), W(v), W(o), W(gate), W(up), W(down), input_norm.data<T>(), q_norm ? q_norm->data<T>() : nullptr,
-                k_norm ? k_norm->data<T>() : nullptr, post_norm.data<T>()},
-               options, LayerTensors<T>(x, cos, sin, length, k_cache, v_cache, out));
+      const LayerWeights<W, T> weights{W(q),
+                                       W(k),
+                                       W(v),
+                                       W(o),
+                                       W(gate),
+                                       W(up),
+                                       W(down),
+                                       input_norm.data<T>(),
+                                       q_norm ? q_norm->data<T>() : nullptr,
+                                       k_norm ? k_norm->data<T>() : nullptr,
+                                       post_norm.data<T>()};
+      const StepMemory<T, W> memory(workspace, sizes, call.thread_count());
+      LayerStep(memory, weights, options, LayerTensors<T>(x, cos, sin, length, k_cache, v_cache, out))
+          .run(call);
     });
   }
 
@@ -51,13 +62,11 @@ struct DecoderLayer {
     return LayerSizes(arguments.tensor(at::x), arguments.tensor(at::k_cache), arguments.tensor(at::q).size(0),
                       arguments.tensor(at::gate).size(0));
   }
-
-  template <class T>
-  using Step = LayerStep<T, PlainWeight<T>, T>;
 };
 
 }  // namespace
 }  // namespace graft
 
 GRAFT_PLUGIN(graft::for_this_cpu(graft::plugin::entry<graft::DecoderLayer>("DecoderLayer", "DecoderLayer/1")),
-             graft::in_8_bits(graft::plugin::entry<graft::Int8DecoderLayer>("Int8DecoderLayer", "DecoderLayer/1")))
+             graft::in_8_bits(graft::plugin::entry<graft::Int8DecoderLayer>("Int8DecoderLayer",
+                                                                            "DecoderLayer/1")))

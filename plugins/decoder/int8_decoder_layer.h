@@ -1,5 +1,5 @@
-// Int8DecoderLayer: DecoderLayer with weights of 8 bits, see common/int8_weight.h, for any number of new tokens: a prompt, too, needs
-// no other form of them.
+// Int8DecoderLayer: DecoderLayer with weights of 8 bits, see common/int8_weight.h, for any number of new
+// tokens: a prompt, too, needs no other form of them.
 #pragma once
 
 #include <graft/plugin.hpp>
@@ -18,7 +18,8 @@ class Int8DecoderLayer {
 
   // As far as it can be said without the weights.
   static bool supports(const plugin::Attributes&, plugin::Arguments arguments) {
-    const plugin::Tensor x = arguments.tensor(layer_argument::x), cache = arguments.tensor(layer_argument::k_cache);
+    const plugin::Tensor x = arguments.tensor(layer_argument::x),
+                         cache = arguments.tensor(layer_argument::k_cache);
     return cache.size(1) > 0 && cache.size(3) > 0 && cache.size(3) % 2 == 0 && x.size(1) <= cache.size(2);
   }
 
@@ -32,7 +33,8 @@ class Int8DecoderLayer {
       const auto floats = [&](int input) {
         std::vector<float> values;
         const std::optional<plugin::Tensor> norm = arguments.optional(input);
-        for (int64_t i = 0; norm && i < norm->numel(); ++i) values.push_back(simd::to_real(norm->data<T>()[i]));
+        for (int64_t i = 0; norm && i < norm->numel(); ++i)
+          values.push_back(simd::to_real(norm->data<T>()[i]));
         return values;
       };
       q_ = packed(at::q), k_ = packed(at::k), v_ = packed(at::v), o_ = packed(at::o);
@@ -44,12 +46,13 @@ class Int8DecoderLayer {
 
   // Steps of fewer tokens need no more of it than these.
   size_t workspace_size(plugin::Arguments arguments, uint32_t threads) const {
-    const LayerSizes sizes = sizes_of(arguments.tensor(layer_argument::x), arguments.tensor(layer_argument::k_cache));
+    const LayerSizes sizes =
+        sizes_of(arguments.tensor(layer_argument::x), arguments.tensor(layer_argument::k_cache));
     Workspace step, prompt;
     with_float_dtype(arguments.tensor(layer_argument::x).dtype(), [&]<class T>(T) {
       LayerSizes few = sizes;
       few.batch = std::min(sizes.batch, kMostRows), few.tokens = std::min(sizes.tokens, kMostRows);
-      Step<T>(step, few, threads);
+      StepMemory<T, PackedWeight>(step, few, threads);
       LayerPrompt<T>(prompt, sizes, threads);
     });
     return std::max(step.used(), prompt.used());
@@ -57,35 +60,41 @@ class Int8DecoderLayer {
 
   // Weights are in prepare()'s form alone.
   using Weight = std::optional<plugin::Tensor>;
-  void forward(const plugin::Call& call, plugin::Tensor x, Weight, Weight, Weight, Weight, Weight, Weight, Weight, Weight, Weight,
-               Weight, Weight, plugin::Tensor cos, plugin::Tensor sin, plugin::Tensor length, plugin::Tensor k_cache,
-               plugin::Tensor v_cache, plugin::Tensor out) const {
+  void forward(const plugin::Call& call, plugin::Tensor x, Weight, Weight, Weight, Weight, Weight, Weight,
+               Weight, Weight, Weight, Weight, Weight, plugin::Tensor cos, plugin::Tensor sin,
+               plugin::Tensor length, plugin::Tensor k_cache, plugin::Tensor v_cache,
+               plugin::Tensor out) const {
     const LayerSizes sizes = sizes_of(x, k_cache);
-    if (!sizes.fit(q_.columns(), k_.columns())) throw plugin::Unsupported("the cache's heads are not those of the weights");
+    if (!sizes.fit(q_.columns(), k_.columns()))
+      throw plugin::Unsupported("the cache's heads are not those of the weights");
     if (sizes.rows() == 0) return;
     with_float_dtype(x.dtype(), [&]<class T>(T) {
       const LayerTensors<T> tensors(x, cos, sin, length, k_cache, v_cache, out);
       Workspace workspace(call.workspace<void>());
-      if (serves_step(sizes))
-        Step<T>(workspace, sizes, call.thread_count()).run(call, weights<PackedWeight>(), options_, tensors);
-      else
-        LayerPrompt<T>(workspace, sizes, call.thread_count()).run(call, weights<const Int8Weight*>(), options_, tensors);
+      if (serves_step(sizes)) {
+        const StepMemory<T, PackedWeight> memory(workspace, sizes, call.thread_count());
+        const auto weights = this->weights<PackedWeight>();
+        LayerStep(memory, weights, options_, tensors).run(call);
+      } else {
+        LayerPrompt<T>(workspace, sizes, call.thread_count())
+            .run(call, weights<const Int8Weight*>(), options_, tensors);
+      }
     });
   }
 
  private:
-  template <class T>
-  using Step = LayerStep<T, PackedWeight, float>;
-
   LayerSizes sizes_of(const plugin::Tensor& x, const plugin::Tensor& cache) const {
     return LayerSizes(x, cache, q_.columns(), gate_.columns());
   }
 
   template <class W>
   LayerWeights<W, float> weights() const {
-    const auto norm = [](const std::vector<float>& values) { return values.empty() ? nullptr : values.data(); };
-    return {W(&q_),    W(&k_),  W(&v_),    W(&o_), W(&gate_), W(&up_), W(&down_), norm(input_norm_), norm(q_norm_), norm(k_norm_),
-            norm(post_norm_)};
+    const auto norm = [](const std::vector<float>& values) {
+      return values.empty() ? nullptr : values.data();
+    };
+    return {W(&q_),        W(&k_),        W(&v_),          W(&o_),
+            W(&gate_),     W(&up_),       W(&down_),       norm(input_norm_),
+            norm(q_norm_), norm(k_norm_), norm(post_norm_)};
   }
 
   LayerOptions options_;

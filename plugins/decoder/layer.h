@@ -15,7 +15,25 @@ namespace graft {
 
 // Of DecoderLayer/1's arguments.
 namespace layer_argument {
-enum { x, input_norm, q, k, v, o, q_norm, k_norm, post_norm, gate, up, down, cos, sin, length, k_cache, v_cache };
+enum {
+  x,
+  input_norm,
+  q,
+  k,
+  v,
+  o,
+  q_norm,
+  k_norm,
+  post_norm,
+  gate,
+  up,
+  down,
+  cos,
+  sin,
+  length,
+  k_cache,
+  v_cache
+};
 }
 
 struct LayerSizes {
@@ -49,7 +67,9 @@ struct LayerOptions {
   int64_t window;
 
   explicit LayerOptions(const plugin::Attributes& attributes)
-      : eps(attributes.number("eps")), scale(attributes.number("scale")), window(attributes.integer("sliding_window")) {}
+      : eps(attributes.number("eps")),
+        scale(attributes.number("scale")),
+        window(attributes.integer("sliding_window")) {}
 };
 
 template <class T>
@@ -60,8 +80,9 @@ struct LayerTensors {
   Heads<T> k_cache, v_cache;
   T* out;
 
-  LayerTensors(const plugin::Tensor& x, const plugin::Tensor& cos, const plugin::Tensor& sin, const plugin::Tensor& length,
-               const plugin::Tensor& k_cache, const plugin::Tensor& v_cache, const plugin::Tensor& out)
+  LayerTensors(const plugin::Tensor& x, const plugin::Tensor& cos, const plugin::Tensor& sin,
+               const plugin::Tensor& length, const plugin::Tensor& k_cache, const plugin::Tensor& v_cache,
+               const plugin::Tensor& out)
       : x(x),
         cos(cos.data<T>()),
         sin(sin.data<T>()),
@@ -70,7 +91,8 @@ struct LayerTensors {
         v_cache(v_cache),
         out(out.data<T>()) {}
 
-  // Tokens that row b has in the cache. Nothing else stands between this number and memory that is not the cache's.
+  // Tokens that row b has in the cache. Nothing else stands between this number and memory that is not the
+  // cache's.
   int64_t past(const LayerSizes& sizes, int64_t b) const {
     return std::clamp<int64_t>(length[b], 0, sizes.capacity - sizes.tokens);
   }
@@ -78,8 +100,8 @@ struct LayerTensors {
 
 // A head's row through its norm, if it has one, and the rotation of its position. `scaled`: room for a row.
 template <class T, class N, class R = simd::Real<T>>
-void turn_head(const R* row, const N* norm, const LayerSizes& sizes, const LayerOptions& options, const LayerTensors<T>& tensors,
-               int64_t position, R* scaled, T* to) {
+void turn_head(const R* row, const N* norm, const LayerSizes& sizes, const LayerOptions& options,
+               const LayerTensors<T>& tensors, int64_t position, R* scaled, T* to) {
   if (norm != nullptr) {
     scale_row(row, row_rstd(row, sizes.dim, options.eps), norm, scaled, sizes.dim);
     row = scaled;
@@ -90,14 +112,16 @@ void turn_head(const R* row, const N* norm, const LayerSizes& sizes, const Layer
 // to = a + b
 template <class A, class B, class O>
 void add_row(const A* a, const B* b, O* to, int64_t count) {
-  simd::for_lanes(count, [&](int64_t i, auto n) { simd::store(to + i, simd::load(a + i, n) + simd::load(b + i, n), n); });
+  simd::for_lanes(
+      count, [&](int64_t i, auto n) { simd::store(to + i, simd::load(a + i, n) + simd::load(b + i, n), n); });
 }
 
 // gates = silu(gates) * ups
 template <class R>
 void gate_row(R* gates, const R* ups, int64_t count) {
   using namespace simd;
-  for_lanes(count, [&](int64_t i, auto n) { store(gates + i, silu(load(gates + i, n)) * load(ups + i, n), n); });
+  for_lanes(count,
+            [&](int64_t i, auto n) { store(gates + i, silu(load(gates + i, n)) * load(ups + i, n), n); });
 }
 
 }  // namespace graft

@@ -1,5 +1,6 @@
-// LayerPrompt: a decoder layer in 8 bits for many new tokens, which wait for arithmetic: step by step over all of them, blocks of a
-// weight unpacked to float. What lies between is float, in the workspace; queries and the cache are of x's dtype.
+// LayerPrompt: a decoder layer in 8 bits for many new tokens, which wait for arithmetic: step by step over
+// all of them, blocks of a weight unpacked to float. What lies between is float, in the workspace; queries
+// and the cache are of x's dtype.
 #pragma once
 
 #include <graft/plugin.hpp>
@@ -30,8 +31,8 @@ class LayerPrompt {
     Forward<T>::count_workspace(plan_of(sizes.capacity), threads, workspace);
   }
 
-  void run(const plugin::Call& call, const LayerWeights<const Int8Weight*, float>& weights, const LayerOptions& options,
-           const LayerTensors<T>& tensors) const {
+  void run(const plugin::Call& call, const LayerWeights<const Int8Weight*, float>& weights,
+           const LayerOptions& options, const LayerTensors<T>& tensors) const {
     const int64_t hidden = sizes_.hidden, width = sizes_.projected();
     norm(call, tensors.x, weights.input_norm, options.eps);
     float* to = projected_;
@@ -45,11 +46,13 @@ class LayerPrompt {
     for (int64_t b = 0; b < sizes_.batch; ++b) attend(call, options, tensors, b);
 
     for_rows(call, sizes_.attended(), [&](int64_t row, uint32_t) {
-      copy_rows(attended_ + row * sizes_.attended(), 0, 1, sizes_.attended(), 1.0f, inputs_ + row * sizes_.attended(), sizes_.attended());
+      copy_rows(attended_ + row * sizes_.attended(), 0, 1, sizes_.attended(), 1.0f,
+                inputs_ + row * sizes_.attended(), sizes_.attended());
     });
-    times(call, sizes_.attended(), *weights.o, [&](int64_t row, int64_t column, int64_t count, const float* products) {
-      add_row(products, tensors.x[row] + column, sums_ + row * hidden + column, count);
-    });
+    times(call, sizes_.attended(), *weights.o,
+          [&](int64_t row, int64_t column, int64_t count, const float* products) {
+            add_row(products, tensors.x[row] + column, sums_ + row * hidden + column, count);
+          });
 
     norm(call, Rows<const float>(sums_, sizes_.rows(), hidden, hidden), weights.post_norm, options.eps);
     times(call, hidden, *weights.gate, [&](int64_t row, int64_t column, int64_t count, const float* gates) {
@@ -93,8 +96,8 @@ class LayerPrompt {
   }
 
   // Queries and, into the cache, keys through their norms and rotation, and the values.
-  void turn(const plugin::Call& call, const LayerWeights<const Int8Weight*, float>& weights, const LayerOptions& options,
-            const LayerTensors<T>& tensors) const {
+  void turn(const plugin::Call& call, const LayerWeights<const Int8Weight*, float>& weights,
+            const LayerOptions& options, const LayerTensors<T>& tensors) const {
     for_rows(call, sizes_.projected(), [&](int64_t row, uint32_t worker) {
       const int64_t b = row / sizes_.tokens, position = tensors.past(sizes_, b) + row % sizes_.tokens;
       float* scaled = scratch_ + worker * scratch_each_;
@@ -103,25 +106,28 @@ class LayerPrompt {
         turn_head(from, weights.q_norm, sizes_, options, tensors, position, scaled,
                   queries_ + row * sizes_.attended() + head * sizes_.dim);
       for (int64_t head = 0; head < sizes_.key_heads; ++head, from += sizes_.dim) {
-        turn_head(from, weights.k_norm, sizes_, options, tensors, position, scaled, tensors.k_cache.row(b, head, position));
+        turn_head(from, weights.k_norm, sizes_, options, tensors, position, scaled,
+                  tensors.k_cache.row(b, head, position));
         write_row(from + sizes_.keys(), sizes_.dim, 1.0f, tensors.v_cache.row(b, head, position));
       }
     });
   }
 
-  void attend(const plugin::Call& call, const LayerOptions& options, const LayerTensors<T>& tensors, int64_t b) const {
+  void attend(const plugin::Call& call, const LayerOptions& options, const LayerTensors<T>& tensors,
+              int64_t b) const {
     const auto row_of = [&](const Heads<T>& cache) {
       return Heads<T>(cache.row(b, 0, 0), 0, cache.head_stride, cache.token_stride);
     };
     const Plan plan = plan_of(tensors.past(sizes_, b) + sizes_.tokens);
     const int64_t first = b * sizes_.tokens * sizes_.attended();
-    const AttentionCall<T> attention{plan,
-                                     Visibility(/*causal=*/true, options.window, plan.queries, plan.keys, std::nullopt),
-                                     Heads<T>(queries_ + first, 0, sizes_.dim, sizes_.attended()),
-                                     row_of(tensors.k_cache),
-                                     row_of(tensors.v_cache),
-                                     float(options.scale),
-                                     0.0f};
+    const AttentionCall<T> attention{
+        plan,
+        Visibility(/*causal=*/true, options.window, plan.queries, plan.keys, std::nullopt),
+        Heads<T>(queries_ + first, 0, sizes_.dim, sizes_.attended()),
+        row_of(tensors.k_cache),
+        row_of(tensors.v_cache),
+        float(options.scale),
+        0.0f};
     Workspace memory = attention_memory_;
     Forward<T>(attention, {attended_ + first, nullptr, 0}).run(call, memory);
   }

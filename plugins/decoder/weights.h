@@ -18,7 +18,6 @@ class PlainWeight {
   using Rows = Matrix<R>;  // a few of x, as times() takes them
   using RowMemory = R;
 
-
   explicit PlainWeight(const plugin::Tensor& weight)
       : data_(weight.data<T>()), columns_(weight.size(0)), depth_(weight.size(1)) {}
 
@@ -57,9 +56,10 @@ class PackedWeight {
   static Rows rows(const Matrix<float>& x, RowMemory* memory) { return Rows(x, memory); }
 
   void times(const Rows& x, int64_t begin, int64_t end, float* to, int64_t stride) const {
-    few_rows_times(x, *weight_, begin, end, [&](int64_t row, int64_t column, int64_t count, const float* products) {
-      std::copy_n(products, count, to + row * stride + column);
-    });
+    few_rows_times(x, *weight_, begin, end,
+                   [&](int64_t row, int64_t column, int64_t count, const float* products) {
+                     std::copy_n(products, count, to + row * stride + column);
+                   });
   }
 
  private:

@@ -43,7 +43,8 @@ class Int8Linear {
       const Matrix<float> rows = as_reals<T>(call, x, workspace.take<float>(reals_needed(x)));
       auto* groups = workspace.take<Int8Rows::Group>(Int8Rows::needed(kFewRows, weight_.depth()));
       if (rows.rows <= kFewRows) return stream(call, Int8Rows(rows, groups), out.data<T>());
-      many_rows_times(call, rows, weight_, workspace.take<float>(call.thread_count() * many_rows_scratch(weight_.depth())),
+      many_rows_times(call, rows, weight_,
+                      workspace.take<float>(call.thread_count() * many_rows_scratch(weight_.depth())),
                       [&](int64_t row, int64_t column, int64_t count, const float* products) {
                         write(out.data<T>(), row, column, count, products);
                       });

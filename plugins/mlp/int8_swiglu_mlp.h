@@ -113,11 +113,13 @@ class Int8SwiGLUMLP {
   void multiply(const plugin::Call& call, const Matrix<float>& x, const Memory& memory, T* out) const {
     const int64_t inner = gate_.columns();
     many_rows_times(call, x, gate_, memory.scratch, into(memory.hidden, inner));
-    many_rows_times(call, x, up_, memory.scratch, [&](int64_t row, int64_t column, int64_t count, const float* ups) {
-      float* gates = memory.hidden + row * inner + column;
-      combine(gates, ups, gates, count);
-    });
-    many_rows_times(call, {memory.hidden, x.rows, inner, inner}, down_, memory.scratch, into(out, down_.columns()));
+    many_rows_times(call, x, up_, memory.scratch,
+                    [&](int64_t row, int64_t column, int64_t count, const float* ups) {
+                      float* gates = memory.hidden + row * inner + column;
+                      combine(gates, ups, gates, count);
+                    });
+    many_rows_times(call, {memory.hidden, x.rows, inner, inner}, down_, memory.scratch,
+                    into(out, down_.columns()));
   }
 
   Int8Weight gate_, up_, down_;

@@ -13,15 +13,20 @@ namespace graft {
 namespace {
 
 const std::vector<int64_t> kNever;
-const KernelConfig kInt8Parts({{"Linear", "graft-kernels/linear:Int8Linear"}, {"SwiGLUMLP", "graft-kernels/mlp:Int8SwiGLUMLP"}});
-const KernelConfig kInt8 = kInt8Parts.with(KernelConfig({{"DecoderLayer", "graft-kernels/decoder:Int8DecoderLayer"}}));
+const KernelConfig kInt8Parts({{"Linear", "graft-kernels/linear:Int8Linear"},
+                               {"SwiGLUMLP", "graft-kernels/mlp:Int8SwiGLUMLP"}});
+const KernelConfig kInt8 =
+    kInt8Parts.with(KernelConfig({{"DecoderLayer", "graft-kernels/decoder:Int8DecoderLayer"}}));
 
-std::shared_ptr<PreTrainedModel> load(const std::string& name, bool use_kernels, std::optional<KernelConfig> config = {}) {
-  return AutoModelForCausalLM::from_pretrained((testing::kGolden / name).string(),
-                                               {.use_kernels = use_kernels, .kernel_config = std::move(config)});
+std::shared_ptr<PreTrainedModel> load(const std::string& name, bool use_kernels,
+                                      std::optional<KernelConfig> config = {}) {
+  return AutoModelForCausalLM::from_pretrained(
+      (testing::kGolden / name).string(), {.use_kernels = use_kernels, .kernel_config = std::move(config)});
 }
 
-at::Tensor ids(int64_t batch, int64_t tokens) { return at::randint(3, 250, {batch, tokens}, at::kLong); }
+at::Tensor ids(int64_t batch, int64_t tokens) {
+  return at::randint(3, 250, {batch, tokens}, at::kLong);
+}
 
 KVCache cache_of(const PreTrainedModel& model, int64_t batch, int64_t capacity) {
   return KVCache(model.config(), batch, capacity, at::TensorOptions(at::kFloat));
@@ -79,14 +84,17 @@ TEST_P(WholeLayers, LeavePaddingPositionsAndGradientsToTheirParts) {
 
   KVCache cache = cache_of(*model_, 2, 8), own_cache = cache_of(*own_, 2, 8);
   const at::Tensor with_gradients = model_->forward(prompt, {.past_key_values = &cache}).logits;
-  EXPECT_TRUE(with_gradients.allclose(own_->forward(prompt, {.past_key_values = &own_cache}).logits, 1e-3, 1e-4));
+  EXPECT_TRUE(
+      with_gradients.allclose(own_->forward(prompt, {.past_key_values = &own_cache}).logits, 1e-3, 1e-4));
   with_gradients.sum().backward();
   EXPECT_TRUE(model_->parameters()[0].grad().defined());
 
   const at::NoGradGuard no_grad;
   const at::Tensor places = at::full({1, 1}, 3, at::kLong), next = ids(2, 1);
-  const at::Tensor elsewhere = model_->forward(next, {.position_ids = places, .past_key_values = &cache}).logits;
-  EXPECT_TRUE(elsewhere.allclose(own_->forward(next, {.position_ids = places, .past_key_values = &own_cache}).logits, 1e-3, 1e-4));
+  const at::Tensor elsewhere =
+      model_->forward(next, {.position_ids = places, .past_key_values = &cache}).logits;
+  EXPECT_TRUE(elsewhere.allclose(
+      own_->forward(next, {.position_ids = places, .past_key_values = &own_cache}).logits, 1e-3, 1e-4));
   EXPECT_EQ(calls(*model_, "DecoderLayer"), 0u);
 }
 
@@ -100,7 +108,8 @@ TEST_P(WholeLayers, GiveWayToAKernelThatIsMappedForAPart) {
   EXPECT_EQ(calls(*model_, "DecoderLayer"), 0u);
   EXPECT_GT(calls(*model_, "Linear"), 0u);
 
-  model_->kernelize({.kernel_config = KernelConfig({{"DecoderLayer", "graft-kernels/decoder:DecoderLayer"}})});  // by name it stands
+  model_->kernelize({.kernel_config = KernelConfig(
+                         {{"DecoderLayer", "graft-kernels/decoder:DecoderLayer"}})});  // by name it stands
   expect_states(*model_, LayerState::bound);
 }
 
@@ -121,7 +130,9 @@ TEST_P(WholeLayers, In8BitsDoPromptsToo) {
   int64_t at = 0;
   for (int64_t tokens : {40, 1, 19}) {
     const at::Tensor logits = whole->forward(all.narrow(1, at, tokens), {.past_key_values = &cache}).logits;
-    EXPECT_TRUE(logits.allclose(parts->forward(all.narrow(1, at, tokens), {.past_key_values = &other}).logits, 1e-2, 1e-3)) << at;
+    EXPECT_TRUE(logits.allclose(parts->forward(all.narrow(1, at, tokens), {.past_key_values = &other}).logits,
+                                1e-2, 1e-3))
+        << at;
     at += tokens;
   }
   EXPECT_EQ(calls(*whole, "DecoderLayer"), uint64_t(3 * layers_));
@@ -129,7 +140,9 @@ TEST_P(WholeLayers, In8BitsDoPromptsToo) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Models, WholeLayers, ::testing::Values("tiny-llama", "tiny-qwen3"),
-                         [](const auto& info) { return info.param == "tiny-llama" ? "TinyLlama" : "TinyQwen3"; });
+                         [](const auto& info) {
+                           return info.param == "tiny-llama" ? "TinyLlama" : "TinyQwen3";
+                         });
 
 }  // namespace
 }  // namespace graft

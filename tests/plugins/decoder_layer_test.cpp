@@ -10,7 +10,26 @@
 namespace graft::test {
 namespace {
 
-enum { kX, kInputNorm, kQ, kK, kV, kO, kQNorm, kKNorm, kPostNorm, kGate, kUp, kDown, kCos, kSin, kLength, kKCache, kVCache, kOut };
+enum {
+  kX,
+  kInputNorm,
+  kQ,
+  kK,
+  kV,
+  kO,
+  kQNorm,
+  kKNorm,
+  kPostNorm,
+  kGate,
+  kUp,
+  kDown,
+  kCos,
+  kSin,
+  kLength,
+  kKCache,
+  kVCache,
+  kOut
+};
 
 constexpr double kEps = 1e-5;
 
@@ -22,8 +41,9 @@ struct Shape {
 
   int64_t batch() const { return int64_t(lengths.size()); }
   std::string text() const {
-    std::string text = std::to_string(tokens) + " tokens, " + std::to_string(query_heads) + "/" + std::to_string(key_heads) + " heads of " +
-                       std::to_string(dim) + ", window " + std::to_string(window) + (head_norms ? ", norms" : "") + ", lengths";
+    std::string text = std::to_string(tokens) + " tokens, " + std::to_string(query_heads) + "/" +
+                       std::to_string(key_heads) + " heads of " + std::to_string(dim) + ", window " +
+                       std::to_string(window) + (head_norms ? ", norms" : "") + ", lengths";
     for (int64_t length : lengths) text += " " + std::to_string(length);
     return text;
   }
@@ -39,9 +59,12 @@ struct Layer {
     const auto weight = [&](int64_t columns, int64_t depth) {
       const auto seed = uint32_t(arrays.size());
       const double scale = 1 / std::sqrt(double(std::max<int64_t>(1, depth)));
-      arrays.push_back(exact ? whole_weight(dtype, columns, depth, seed, scale) : Array(dtype, {columns, depth}).random(seed, -scale, scale));
+      arrays.push_back(exact ? whole_weight(dtype, columns, depth, seed, scale)
+                             : Array(dtype, {columns, depth}).random(seed, -scale, scale));
     };
-    const auto norm = [&](int64_t size) { arrays.push_back(Array(dtype, {size}).random(uint32_t(arrays.size()), 0.5, 1.5)); };
+    const auto norm = [&](int64_t size) {
+      arrays.push_back(Array(dtype, {size}).random(uint32_t(arrays.size()), 0.5, 1.5));
+    };
     arrays.push_back(Array(dtype, {s.batch(), s.tokens, s.hidden}).random(99));
     norm(s.hidden);
     weight(queries, s.hidden), weight(keys, s.hidden), weight(keys, s.hidden), weight(s.hidden, queries);
@@ -61,7 +84,8 @@ struct Layer {
       const Array values = Array(dtype, sizes).random(uint32_t(70 + i), -2, 2);
       for (int64_t at = 0; at < cache.numel(); ++at) {
         const int64_t position = at / s.dim % s.capacity, b = at / (s.dim * s.capacity * s.key_heads);
-        cache.set(at, position < s.lengths[size_t(b)] ? values.get(at) : std::numeric_limits<double>::quiet_NaN());
+        cache.set(
+            at, position < s.lengths[size_t(b)] ? values.get(at) : std::numeric_limits<double>::quiet_NaN());
       }
       arrays.push_back(std::move(cache));
     }
@@ -91,7 +115,8 @@ struct Layer {
     for (double value : x) squares += value * value;
     Row out;
     for (size_t i = 0; i < x.size(); ++i)
-      out.push_back(x[i] / std::sqrt(squares / double(x.size()) + kEps) * arrays[size_t(norm)].get(int64_t(i)));
+      out.push_back(x[i] / std::sqrt(squares / double(x.size()) + kEps) *
+                    arrays[size_t(norm)].get(int64_t(i)));
     return out;
   }
   // Heads one by one through their norm and rotation.
@@ -103,7 +128,8 @@ struct Layer {
       if (shape.head_norms) head = normed(head, norm);
       for (int64_t i = 0; i < dim; ++i) {
         const double other = i < dim / 2 ? -head[size_t(i + dim / 2)] : head[size_t(i - dim / 2)];
-        out.push_back(head[size_t(i)] * arrays[kCos].get(position * dim + i) + other * arrays[kSin].get(position * dim + i));
+        out.push_back(head[size_t(i)] * arrays[kCos].get(position * dim + i) +
+                      other * arrays[kSin].get(position * dim + i));
       }
     }
     return out;
@@ -117,7 +143,8 @@ struct Layer {
   Expected expected() const {
     Expected e;
     for (int i = 0; i < 2; ++i)
-      for (int64_t at = 0; at < arrays[size_t(kKCache + i)].numel(); ++at) e.caches[i].push_back(arrays[size_t(kKCache + i)].get(at));
+      for (int64_t at = 0; at < arrays[size_t(kKCache + i)].numel(); ++at)
+        e.caches[i].push_back(arrays[size_t(kKCache + i)].get(at));
     for (int64_t b = 0; b < shape.batch(); ++b)
       for (int64_t token = 0; token < shape.tokens; ++token) one(b, token, e);
     return e;
@@ -127,10 +154,14 @@ struct Layer {
   void one(int64_t b, int64_t token, Expected& e) const {
     const int64_t position = shape.lengths[size_t(b)] + token, dim = shape.dim;
     Row x;
-    for (int64_t i = 0; i < shape.hidden; ++i) x.push_back(arrays[kX].get((b * shape.tokens + token) * shape.hidden + i));
+    for (int64_t i = 0; i < shape.hidden; ++i)
+      x.push_back(arrays[kX].get((b * shape.tokens + token) * shape.hidden + i));
     const Row in = normed(x, kInputNorm);
-    const Row q = turned(times(in, kQ), kQNorm, position), k = turned(times(in, kK), kKNorm, position), v = times(in, kV);
-    const auto place = [&](int64_t head, int64_t at) { return size_t(((b * shape.key_heads + head) * shape.capacity + at) * dim); };
+    const Row q = turned(times(in, kQ), kQNorm, position), k = turned(times(in, kK), kKNorm, position),
+              v = times(in, kV);
+    const auto place = [&](int64_t head, int64_t at) {
+      return size_t(((b * shape.key_heads + head) * shape.capacity + at) * dim);
+    };
     for (int64_t head = 0; head < shape.key_heads; ++head) {
       std::copy_n(k.begin() + head * dim, dim, e.caches[0].begin() + long(place(head, position)));
       std::copy_n(v.begin() + head * dim, dim, e.caches[1].begin() + long(place(head, position)));
@@ -142,7 +173,8 @@ struct Layer {
       Row weights;
       for (int64_t at = first; at <= position; ++at) {
         double score = 0;
-        for (int64_t d = 0; d < dim; ++d) score += q[size_t(head * dim + d)] * e.caches[0][place(key_head, at) + size_t(d)];
+        for (int64_t d = 0; d < dim; ++d)
+          score += q[size_t(head * dim + d)] * e.caches[0][place(key_head, at) + size_t(d)];
         weights.push_back(score / std::sqrt(double(dim)));
       }
       const double peak = *std::max_element(weights.begin(), weights.end());
@@ -150,7 +182,8 @@ struct Layer {
       for (double& weight : weights) total += weight = std::exp(weight - peak);
       for (int64_t d = 0; d < dim; ++d) {
         double sum = 0;
-        for (size_t i = 0; i < weights.size(); ++i) sum += weights[i] / total * e.caches[1][place(key_head, first + int64_t(i)) + size_t(d)];
+        for (size_t i = 0; i < weights.size(); ++i)
+          sum += weights[i] / total * e.caches[1][place(key_head, first + int64_t(i)) + size_t(d)];
         attended.push_back(sum);
       }
     }
@@ -190,12 +223,14 @@ class DecoderLayerTest : public KernelTest {
     ASSERT_EQ(run(layer, threads), GRAFT_OK) << what << ": " << last_error();
     expect_close(graft_contract_decoder_layer_1, dtype(), expected.out, layer.arrays[kOut], what);
     for (int i = 0; i < 2; ++i)
-      expect_close(graft_contract_decoder_layer_1, dtype(), expected.caches[i], layer.arrays[size_t(kKCache + i)], what + ", cache");
+      expect_close(graft_contract_decoder_layer_1, dtype(), expected.caches[i],
+                   layer.arrays[size_t(kKCache + i)], what + ", cache");
     for (const Array& array : layer.arrays) EXPECT_TRUE(array.untouched()) << what;
   }
 
   void check_shapes() {
-    for (const auto& [query_heads, key_heads] : {std::pair(1, 1), std::pair(3, 3), std::pair(6, 2), std::pair(8, 1)})
+    for (const auto& [query_heads, key_heads] :
+         {std::pair(1, 1), std::pair(3, 3), std::pair(6, 2), std::pair(8, 1)})
       for (int64_t dim : {2, 14, 64})
         for (bool norms : {false, true}) {
           Shape s;
@@ -262,11 +297,21 @@ class DecoderLayerTest : public KernelTest {
   }
 };
 
-TEST_P(DecoderLayerTest, HeadsAndSizesOfAllKinds) { check_shapes(); }
-TEST_P(DecoderLayerTest, AnyLengthOfTheCacheAndEachRowItsOwn) { check_lengths(); }
-TEST_P(DecoderLayerTest, SeveralNewTokens) { check_several_tokens(); }
-TEST_P(DecoderLayerTest, CachesWithGaps) { check({}, 2, /*gaps=*/true); }
-TEST_P(DecoderLayerTest, ALengthThatIsNoneStaysWithinTheCache) { check_lengths_that_are_none(); }
+TEST_P(DecoderLayerTest, HeadsAndSizesOfAllKinds) {
+  check_shapes();
+}
+TEST_P(DecoderLayerTest, AnyLengthOfTheCacheAndEachRowItsOwn) {
+  check_lengths();
+}
+TEST_P(DecoderLayerTest, SeveralNewTokens) {
+  check_several_tokens();
+}
+TEST_P(DecoderLayerTest, CachesWithGaps) {
+  check({}, 2, /*gaps=*/true);
+}
+TEST_P(DecoderLayerTest, ALengthThatIsNoneStaysWithinTheCache) {
+  check_lengths_that_are_none();
+}
 TEST_P(DecoderLayerTest, SameBitsForAnyNumberOfThreads) {
   check_bits_for_any_number_of_threads({.hidden = 257, .inner = 500, .capacity = 300, .lengths = {200, 3}});
 }
@@ -306,14 +351,25 @@ class Int8DecoderLayerTest : public DecoderLayerTest {
   bool in_8_bits() const override { return true; }
 };
 
-TEST_P(Int8DecoderLayerTest, HeadsAndSizesOfAllKinds) { check_shapes(); }
-TEST_P(Int8DecoderLayerTest, AnyLengthOfTheCacheAndEachRowItsOwn) { check_lengths(); }
-TEST_P(Int8DecoderLayerTest, SeveralNewTokens) { check_several_tokens(); }
-TEST_P(Int8DecoderLayerTest, CachesWithGaps) { check({}, 2, /*gaps=*/true); }
-TEST_P(Int8DecoderLayerTest, ALengthThatIsNoneStaysWithinTheCache) { check_lengths_that_are_none(); }
+TEST_P(Int8DecoderLayerTest, HeadsAndSizesOfAllKinds) {
+  check_shapes();
+}
+TEST_P(Int8DecoderLayerTest, AnyLengthOfTheCacheAndEachRowItsOwn) {
+  check_lengths();
+}
+TEST_P(Int8DecoderLayerTest, SeveralNewTokens) {
+  check_several_tokens();
+}
+TEST_P(Int8DecoderLayerTest, CachesWithGaps) {
+  check({}, 2, /*gaps=*/true);
+}
+TEST_P(Int8DecoderLayerTest, ALengthThatIsNoneStaysWithinTheCache) {
+  check_lengths_that_are_none();
+}
 TEST_P(Int8DecoderLayerTest, SameBitsForAnyNumberOfThreads) {
   check_bits_for_any_number_of_threads({.hidden = 257, .inner = 500, .capacity = 300, .lengths = {200, 3}});
-  check_bits_for_any_number_of_threads({.tokens = 40, .hidden = 130, .inner = 300, .capacity = 300, .lengths = {200, 3}});
+  check_bits_for_any_number_of_threads(
+      {.tokens = 40, .hidden = 130, .inner = 300, .capacity = 300, .lengths = {200, 3}});
 }
 
 TEST_P(Int8DecoderLayerTest, Prompts) {
