@@ -316,6 +316,14 @@ TEST_P(DecoderLayerTest, SameBitsForAnyNumberOfThreads) {
   check_bits_for_any_number_of_threads({.hidden = 257, .inner = 500, .capacity = 300, .lengths = {200, 3}});
 }
 
+// Its steps wait for one another, and must not for a thread that has not begun.
+TEST_P(DecoderLayerTest, EndsWhereTheHostRunsOneThreadAfterTheOther) {
+  const Layer at_once = layer({}), one_by_one = layer({});
+  ASSERT_EQ(run(at_once, 3), GRAFT_OK);
+  ASSERT_EQ(kernel({}).run(one_by_one.arguments(), 3, /*at_once=*/false), GRAFT_OK) << last_error();
+  EXPECT_EQ(one_by_one.arrays[kOut].bits(), at_once.arrays[kOut].bits());
+}
+
 TEST_P(DecoderLayerTest, AnEmptyBatchIsNothing) {
   Shape s;
   s.lengths = {};

@@ -58,6 +58,13 @@ void parallel_for(const graft_call* call, int64_t count, int64_t grain, graft_pa
   for (std::thread& thread : threads) thread.join();
 }
 
+// The same ranges on one thread.
+void serial_for(const graft_call* call, int64_t count, int64_t grain, graft_parallel_body body, void* data) {
+  const int64_t ranges =
+      std::min<int64_t>(call->thread_count, std::max<int64_t>(1, count / std::max<int64_t>(1, grain)));
+  for (int64_t i = 0; i < ranges; ++i) body(data, count * i / ranges, count * (i + 1) / ranges, uint32_t(i));
+}
+
 std::vector<int64_t> row_major(const std::vector<int64_t>& shape) {
   std::vector<int64_t> strides(shape.size(), 1);
   for (int i = int(shape.size()) - 2; i >= 0; --i)
@@ -301,15 +308,22 @@ graft_status Kernel::prepare(const std::vector<graft_value>& arguments) const {
   return entry_->prepare(instance_.get(), weights.data());
 }
 
-graft_status Kernel::call(size_t workspace, uint32_t threads,
+graft_status Kernel::call(size_t workspace, uint32_t threads, bool at_once,
                           const std::function<graft_status(const graft_call&)>& body) const {
   std::vector<std::byte> memory(workspace + 256 + 2 * kGuard, kPattern);
   std::byte* begin = memory.data() + kGuard;
   begin += (256 - reinterpret_cast<uintptr_t>(begin) % 256) % 256;
   std::byte* end = begin + workspace;
   std::fill(begin, end, std::byte{0xff});  // NaN in any floating-point type
-  const graft_call call{sizeof(graft_call), 0, {GRAFT_DEVICE_CPU, 0}, nullptr, begin, workspace, threads, 0,
-                        parallel_for};
+  const graft_call call{sizeof(graft_call),
+                        0,
+                        {GRAFT_DEVICE_CPU, 0},
+                        nullptr,
+                        begin,
+                        workspace,
+                        threads,
+                        0,
+                        at_once ? parallel_for : serial_for};
   const graft_status status = body(call);
   const auto is_pattern = [](std::byte b) { return b == kPattern; };
   EXPECT_TRUE(std::all_of(memory.data(), begin, is_pattern)) << "wrote before the workspace";
@@ -318,7 +332,7 @@ graft_status Kernel::call(size_t workspace, uint32_t threads,
   return status;
 }
 
-graft_status Kernel::run(const std::vector<graft_value>& all, uint32_t threads) const {
+graft_status Kernel::run(const std::vector<graft_value>& all, uint32_t threads, bool at_once) const {
   EXPECT_EQ(all.size(), contract_->argument_count);
   const std::vector<graft_value> arguments = seen_by_forward(all);
   error_message.clear();
@@ -326,7 +340,7 @@ graft_status Kernel::run(const std::vector<graft_value>& all, uint32_t threads) 
     const graft_status status = entry_->supports(entry_, contract_, attributes_.data(), arguments.data());
     if (status != GRAFT_OK) return status;
   }
-  return call(workspace(arguments, threads), threads, [&](const graft_call& call) {
+  return call(workspace(arguments, threads), threads, at_once, [&](const graft_call& call) {
     return entry_->forward(instance_.get(), &call, arguments.data());
   });
 }
@@ -338,10 +352,11 @@ graft_status Kernel::run_backward(const std::vector<graft_value>& arguments,
   if (entry_->backward == nullptr || (entry_->flags & GRAFT_ENTRY_HAS_BACKWARD) == 0)
     throw std::runtime_error("the entry has no backward");
   const std::vector<graft_value> seen = kept(arguments);
-  return call(workspace(arguments, threads, GRAFT_WORKSPACE_BACKWARD), threads, [&](const graft_call& call) {
-    return entry_->backward(instance_.get(), &call, seen.data(), grad_outputs.data(), needs_gradient,
-                            grad_inputs.data());
-  });
+  return call(workspace(arguments, threads, GRAFT_WORKSPACE_BACKWARD), threads, /*at_once=*/true,
+              [&](const graft_call& call) {
+                return entry_->backward(instance_.get(), &call, seen.data(), grad_outputs.data(),
+                                        needs_gradient, grad_inputs.data());
+              });
 }
 
 void run_at_once(int count, const std::function<void(int)>& body) {
@@ -398,7 +413,9 @@ std::vector<Case> float_cases() {
 }
 
 std::string case_name(const testing::TestParamInfo<Case>& info) {
-  const auto built_for = [&](const char* level) { return info.param.variant.find(level) != std::string::npos; };
+  const auto built_for = [&](const char* level) {
+    return info.param.variant.find(level) != std::string::npos;
+  };
   const std::string dtype = same(info.param.dtype, kFloat32)   ? "_float32"
                             : same(info.param.dtype, kFloat64) ? "_float64"
                                                                : "_bfloat16";

@@ -89,8 +89,8 @@ class Kernel {
   // Shows it the weights among `arguments`, those of forward.
   graft_status prepare(const std::vector<graft_value>& arguments) const;
   // supports, workspace_size and forward as a host calls them, without the weights if the entry PREPACKS, with `threads` threads. Expects the guards of
-  // the workspace to be intact; what it holds at first are NaN.
-  graft_status run(const std::vector<graft_value>& arguments, uint32_t threads = 1) const;
+  // the workspace to be intact; what it holds at first are NaN. Unless `at_once`, a single thread does the work of all, one after the other.
+  graft_status run(const std::vector<graft_value>& arguments, uint32_t threads = 1, bool at_once = true) const;
   // backward likewise. Of `arguments`, those of forward, it sees what the contract keeps or saves.
   graft_status run_backward(const std::vector<graft_value>& arguments,
                             const std::vector<graft_value>& grad_outputs, uint64_t needs_gradient,
@@ -102,7 +102,7 @@ class Kernel {
  private:
   std::vector<graft_value> kept(std::vector<graft_value> arguments) const;
   std::vector<graft_value> seen_by_forward(std::vector<graft_value> arguments) const;
-  graft_status call(size_t workspace, uint32_t threads,
+  graft_status call(size_t workspace, uint32_t threads, bool at_once,
                     const std::function<graft_status(const graft_call&)>& body) const;
 
   const graft_contract* contract_;
