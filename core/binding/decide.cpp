@@ -128,11 +128,11 @@ Decider::Decider(const torch::nn::Module& module, const KernelizeOptions& option
 }
 
 std::vector<Layer> Decider::in_binding_order(std::vector<Layer> layers) {
-  const bool packs = std::any_of(layers.begin(), layers.end(), [&](const Layer& layer) {
+  packs_ = std::any_of(layers.begin(), layers.end(), [&](const Layer& layer) {
     const LayerLine& line = mapping_of(layer, options_.mode.value_or(Mode::Inference));
     return line.mapped != nullptr && line.mapped->kernel != nullptr && (line.mapped->kernel->entry->flags & GRAFT_ENTRY_PREPACKS) != 0;
   });
-  if (!packs) return layers;
+  if (!packs_) return layers;
   std::map<const SlotState*, size_t> bytes;
   for (const Layer& layer : layers) bytes[layer.slot.get()] = weight_bytes(*layer.slot);
   std::stable_sort(layers.begin(), layers.end(), [&](const Layer& a, const Layer& b) { return bytes[a.slot.get()] > bytes[b.slot.get()]; });
@@ -158,7 +158,7 @@ Decision Decider::decide_layer(const Layer& layer, Mode mode, const Decision* ot
 }
 
 void Decider::cover(const Layer& layer, const Decision& decision) {
-  if (decision.kernel == nullptr || layer.slot->options().covers.empty()) return;
+  if (!packs_ || decision.kernel == nullptr || layer.slot->options().covers.empty()) return;
   const std::string prefix = layer.path.empty() ? "" : layer.path + ".";
   for (const std::string& below : layer.slot->options().covers) covered_.insert(prefix + below);
 }

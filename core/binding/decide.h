@@ -87,7 +87,8 @@ class Decider {
   std::map<Mode, Fused> fused_;
   std::map<std::pair<const SlotState*, const MappedKernel*>, Decision> fused_kernels_;  // of first members, decided in another mode
   std::vector<std::string> warnings_;
-  std::set<std::string> covered_;  // paths of layers whose work a kernel above them does, in some mode
+  bool packs_ = false;  // whether a kernel packs weights: as far as in_binding_order() has seen
+  std::set<std::string> covered_;  // then: paths of layers whose work a kernel above them does, in some mode
   // What holds for all layers of a name, a reference, a kind, on a device, is found once.
   std::map<std::tuple<std::string, Mode, c10::DeviceType, c10::DeviceIndex>, LayerLine> mappings_;
   std::map<std::string, std::shared_ptr<const MappedKernel>> mapped_;
