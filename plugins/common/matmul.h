@@ -9,6 +9,7 @@
 
 #include "amx.h"
 #include "gemm.h"
+#include "reals.h"
 #include "rows.h"
 #include "simd.h"
 
@@ -191,15 +192,6 @@ void multiply(const plugin::Call& call, R* scratch, std::span<const Product<A, B
 template <class R, class A, class B, class Write>
 void multiply(const plugin::Call& call, R* scratch, const Product<A, B>& product, const Write& write) {
   multiply(call, scratch, std::span<const Product<A, B>>(&product, 1), write);
-}
-
-// A write for multiply() that rounds to the dtype of `to`.
-template <class T>
-auto into(const Rows<T>& to) {
-  return [to](int64_t row, int64_t column, int64_t count, const simd::Real<T>* values) {
-    T* target = to[row] + column;
-    simd::for_lanes(count, [&](int64_t i, auto n) { store(target + i, simd::load(values + i, n), n); });
-  };
 }
 
 }  // namespace graft

@@ -51,4 +51,13 @@ Matrix<simd::Real<T>> as_reals(const plugin::Call& call, const plugin::Tensor& x
   return {memory, rows.count(), width, width};
 }
 
+// A write for products (multiply, few_rows_times, many_rows_times) that rounds to the dtype of `to`.
+template <class T>
+auto into(const Rows<T>& to) {
+  return [to](int64_t row, int64_t column, int64_t count, const simd::Real<T>* values) {
+    T* target = to[row] + column;
+    simd::for_lanes(count, [&](int64_t i, auto n) { store(target + i, simd::load(values + i, n), n); });
+  };
+}
+
 }  // namespace graft

@@ -18,9 +18,8 @@ class Int8DecoderLayer {
 
   // As far as it can be said without the weights.
   static bool supports(const plugin::Attributes&, plugin::Arguments arguments) {
-    const plugin::Tensor x = arguments.tensor(layer_argument::x),
-                         cache = arguments.tensor(layer_argument::k_cache);
-    return cache.size(1) > 0 && cache.size(3) > 0 && cache.size(3) % 2 == 0 && x.size(1) <= cache.size(2);
+    return LayerSizes(arguments.tensor(layer_argument::x), arguments.tensor(layer_argument::k_cache), 0, 0)
+        .cache_fits();
   }
 
   void prepare(plugin::Arguments arguments) {

@@ -6,7 +6,6 @@
 
 #include "../attention/plan.h"
 #include "../common/heads.h"
-#include "../common/math.h"
 #include "../common/rows.h"
 #include "../norm/rms.h"
 #include "../rope/rotate.h"
@@ -49,10 +48,11 @@ struct LayerSizes {
         inner(inner),
         capacity(cache.size(2)) {}
 
+  // Whether the cache is one for these tokens.
+  bool cache_fits() const { return dim > 0 && dim % 2 == 0 && key_heads > 0 && tokens <= capacity; }
   // Whether heads and cache fit one another, the tokens, and the rows of the weights of q and k.
   bool fit(int64_t query_width, int64_t key_width) const {
-    return dim > 0 && dim % 2 == 0 && key_heads > 0 && query_heads % key_heads == 0 && tokens <= capacity &&
-           attended() == query_width && keys() == key_width;
+    return cache_fits() && query_heads % key_heads == 0 && attended() == query_width && keys() == key_width;
   }
 
   int64_t rows() const { return batch * tokens; }
@@ -114,14 +114,6 @@ template <class A, class B, class O>
 void add_row(const A* a, const B* b, O* to, int64_t count) {
   simd::for_lanes(
       count, [&](int64_t i, auto n) { simd::store(to + i, simd::load(a + i, n) + simd::load(b + i, n), n); });
-}
-
-// gates = silu(gates) * ups
-template <class R>
-void gate_row(R* gates, const R* ups, int64_t count) {
-  using namespace simd;
-  for_lanes(count,
-            [&](int64_t i, auto n) { store(gates + i, silu(load(gates + i, n)) * load(ups + i, n), n); });
 }
 
 }  // namespace graft

@@ -19,7 +19,7 @@ class LayerPrompt {
  public:
   LayerPrompt(Workspace& workspace, const LayerSizes& sizes, uint32_t threads)
       : sizes_(sizes),
-        scratch_each_(many_rows_scratch(std::max({sizes.hidden, sizes.attended(), sizes.inner, sizes.dim}))),
+        scratch_each_(many_rows_scratch(std::max({sizes.hidden, sizes.attended(), sizes.inner}))),
         inputs_(workspace.take<float>(size_t(sizes.rows() * std::max(sizes.hidden, sizes.attended())))),
         projected_(workspace.take<float>(size_t(sizes.rows() * sizes.projected()))),
         sums_(workspace.take<float>(size_t(sizes.rows() * sizes.hidden))),
@@ -37,9 +37,7 @@ class LayerPrompt {
     norm(call, tensors.x, weights.input_norm, options.eps);
     float* to = projected_;
     for (const Int8Weight* weight : {weights.q, weights.k, weights.v}) {
-      times(call, hidden, *weight, [&](int64_t row, int64_t column, int64_t count, const float* products) {
-        std::copy_n(products, count, to + row * width + column);
-      });
+      times(call, hidden, *weight, into(Rows<float>(to, sizes_.rows(), weight->columns(), width)));
       to += weight->columns();
     }
     turn(call, weights, options, tensors);
@@ -55,11 +53,9 @@ class LayerPrompt {
           });
 
     norm(call, Rows<const float>(sums_, sizes_.rows(), hidden, hidden), weights.post_norm, options.eps);
-    times(call, hidden, *weights.gate, [&](int64_t row, int64_t column, int64_t count, const float* gates) {
-      std::copy_n(gates, count, hidden_ + row * sizes_.inner + column);
-    });
+    times(call, hidden, *weights.gate, into(Rows<float>(hidden_, sizes_.rows(), sizes_.inner, sizes_.inner)));
     times(call, hidden, *weights.up, [&](int64_t row, int64_t column, int64_t count, const float* ups) {
-      gate_row(hidden_ + row * sizes_.inner + column, ups, count);
+      simd::gate_row(hidden_ + row * sizes_.inner + column, ups, count);
     });
     many_rows_times(call, {hidden_, sizes_.rows(), sizes_.inner, sizes_.inner}, *weights.down, scratch_,
                     [&](int64_t row, int64_t column, int64_t count, const float* products) {

@@ -73,53 +73,36 @@ class Int8SwiGLUMLP {
     }
   };
 
-  // hidden = silu(gate) * up for a stretch of a row. `hidden` may be `gate`.
-  static void combine(const float* gate, const float* up, float* hidden, int64_t count) {
-    using namespace simd;
-    for_lanes(count,
-              [&](int64_t i, auto n) { store(hidden + i, silu(load(gate + i, n)) * load(up + i, n), n); });
-  }
-
-  // For few_rows_times and many_rows_times: into rows of `width`.
-  template <class T>
-  static auto into(T* to, int64_t width) {
-    return [=](int64_t row, int64_t column, int64_t count, const float* products) {
-      simd::for_lanes(count, [&](int64_t i, auto n) {
-        simd::store(to + row * width + column + i, simd::load(products + i, n), n);
-      });
-    };
-  }
-
   template <class T>
   void stream(const plugin::Call& call, const Matrix<float>& x, const Memory& memory, T* out) const {
     const int64_t inner = gate_.columns();
+    const Rows<float> hidden(memory.hidden, x.rows, inner, inner);
     const Int8Rows rows(x, memory.groups);
     stream_tiles(call, gate_, [&](int64_t begin, int64_t end) {
-      few_rows_times(rows, gate_, begin, end, into(memory.hidden, inner));
-      few_rows_times(rows, up_, begin, end, into(memory.ups, inner));
+      few_rows_times(rows, gate_, begin, end, into(hidden));
+      few_rows_times(rows, up_, begin, end, into(Rows<float>(memory.ups, x.rows, inner, inner)));
       const int64_t column = begin * kTileColumns, count = std::min(inner, end * kTileColumns) - column;
-      for (int64_t row = 0; row < x.rows; ++row) {
-        float* gates = memory.hidden + row * inner + column;
-        combine(gates, memory.ups + row * inner + column, gates, count);
-      }
+      for (int64_t row = 0; row < x.rows; ++row)
+        simd::gate_row(hidden[row] + column, memory.ups + row * inner + column, count);
     });
     const Int8Rows between({memory.hidden, x.rows, inner, inner}, memory.groups);
     stream_tiles(call, down_, [&](int64_t begin, int64_t end) {
-      few_rows_times(between, down_, begin, end, into(out, down_.columns()));
+      few_rows_times(between, down_, begin, end,
+                     into(Rows<T>(out, x.rows, down_.columns(), down_.columns())));
     });
   }
 
   template <class T>
   void multiply(const plugin::Call& call, const Matrix<float>& x, const Memory& memory, T* out) const {
     const int64_t inner = gate_.columns();
-    many_rows_times(call, x, gate_, memory.scratch, into(memory.hidden, inner));
+    const Rows<float> hidden(memory.hidden, x.rows, inner, inner);
+    many_rows_times(call, x, gate_, memory.scratch, into(hidden));
     many_rows_times(call, x, up_, memory.scratch,
                     [&](int64_t row, int64_t column, int64_t count, const float* ups) {
-                      float* gates = memory.hidden + row * inner + column;
-                      combine(gates, ups, gates, count);
+                      simd::gate_row(hidden[row] + column, ups, count);
                     });
     many_rows_times(call, {memory.hidden, x.rows, inner, inner}, down_, memory.scratch,
-                    into(out, down_.columns()));
+                    into(Rows<T>(out, x.rows, down_.columns(), down_.columns())));
   }
 
   Int8Weight gate_, up_, down_;

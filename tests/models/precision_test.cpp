@@ -34,68 +34,62 @@ at::Tensor text() {
   return at::tensor(at::ArrayRef<int64_t>(ids)).view({1, -1});
 }
 
-/// Of the text in windows of 512 tokens, each read by itself.
-double perplexity(const FromPretrainedOptions& options, const at::Tensor& ids) {
-  constexpr int64_t kWindow = 512;
+constexpr int64_t kWindow = 512;  // tokens, each window read by itself
+
+/// The sum of the losses of a window's tokens.
+using Loss = double (*)(PreTrainedModel&, const at::Tensor& window);
+
+double loss_at_once(PreTrainedModel& model, const at::Tensor& window) {
+  return model.forward(window, {.labels = window}).loss.item<double>() * double(window.size(1) - 1);
+}
+
+/// In steps of 16 tokens behind a KV cache: what kernels take for few rows, as in decode.
+double loss_of_steps(PreTrainedModel& model, const at::Tensor& window) {
+  constexpr int64_t kStep = 16;
+  KVCache cache(model.config(), 1, kWindow, model.parameters()[0].options());
+  double loss = 0;
+  for (int64_t at = 0; at + 1 < window.size(1); at += kStep) {
+    const int64_t tokens = std::min(kStep, window.size(1) - 1 - at);
+    const at::Tensor logits = model.forward(window.narrow(1, at, tokens), {.past_key_values = &cache}).logits;
+    const at::Tensor next = window.narrow(1, at + 1, tokens).unsqueeze(-1);
+    loss -= at::log_softmax(logits, -1, at::kFloat).gather(-1, next).sum().item<double>();
+  }
+  return loss;
+}
+
+double perplexity(const FromPretrainedOptions& options, const at::Tensor& ids, Loss loss_of) {
   const std::shared_ptr<PreTrainedModel> model = load(options);
   const at::NoGradGuard no_grad;
   double loss = 0, predicted = 0;
   for (int64_t begin = 0; begin + 1 < ids.size(1); begin += kWindow) {
     const at::Tensor window = ids.narrow(1, begin, std::min(kWindow, ids.size(1) - begin));
-    const double count = double(window.size(1) - 1);
-    loss += model->forward(window, {.labels = window}).loss.item<double>() * count;
-    predicted += count;
+    loss += loss_of(*model, window);
+    predicted += double(window.size(1) - 1);
   }
   return std::exp(loss / predicted);
 }
 
-/// The same, but each window in steps of 16 tokens behind a KV cache: what kernels take for few rows, as in decode.
-double perplexity_of_steps(const FromPretrainedOptions& options, const at::Tensor& ids) {
-  constexpr int64_t kWindow = 512, kStep = 16;
-  const std::shared_ptr<PreTrainedModel> model = load(options);
-  const at::NoGradGuard no_grad;
-  double loss = 0, predicted = 0;
-  for (int64_t begin = 0; begin + 1 < ids.size(1); begin += kWindow) {
-    const at::Tensor window = ids.narrow(1, begin, std::min(kWindow, ids.size(1) - begin));
-    KVCache cache(model->config(), 1, kWindow, model->parameters()[0].options());
-    for (int64_t at = 0; at + 1 < window.size(1); at += kStep) {
-      const int64_t tokens = std::min(kStep, window.size(1) - 1 - at);
-      const at::Tensor logits = model->forward(window.narrow(1, at, tokens), {.past_key_values = &cache}).logits;
-      const at::Tensor next = window.narrow(1, at + 1, tokens).unsqueeze(-1);
-      loss -= at::log_softmax(logits, -1, at::kFloat).gather(-1, next).sum().item<double>();
-      predicted += double(tokens);
-    }
-  }
-  return std::exp(loss / predicted);
+/// Of each kind of kernel beside the model's own layers, which read the windows at once.
+void expect_perplexity_of_the_model(const at::Tensor& ids, Loss loss_of) {
+  const double own = perplexity({.dtype = "float32"}, ids, loss_at_once);
+  std::cout << "own layers in float32  " << own << "\n";
+  const auto expect_near = [&](const char* what, const FromPretrainedOptions& options, double share) {
+    const double found = perplexity(options, ids, loss_of);
+    std::cout << what << found << " (" << 100 * (found / own - 1) << " %)\n";
+    EXPECT_NEAR(found, own, share * own) << what;
+  };
+  expect_near("kernels in float32     ", {.use_kernels = true, .dtype = "float32"}, 0.0001);
+  expect_near("kernels in bfloat16    ", {.use_kernels = true, .dtype = "bfloat16"}, 0.001);
+  expect_near("kernels in int8        ", {.kernel_config = kInt8, .dtype = "float32"}, 0.01);
 }
 
 TEST(Precision, PerplexityOfEachKindOfKernelIsThatOfTheModel) {
   const at::Tensor ids = text();
   ASSERT_GE(ids.size(1), 5000);
-  const double own = perplexity({.dtype = "float32"}, ids);
-  std::cout << "own layers in float32  " << own << "\n";
-  const auto expect_near = [&](const char* what, const FromPretrainedOptions& options, double share) {
-    const double found = perplexity(options, ids);
-    std::cout << what << found << " (" << 100 * (found / own - 1) << " %)\n";
-    EXPECT_NEAR(found, own, share * own) << what;
-  };
-  expect_near("kernels in float32     ", {.use_kernels = true, .dtype = "float32"}, 0.0001);
-  expect_near("kernels in bfloat16    ", {.use_kernels = true, .dtype = "bfloat16"}, 0.001);
-  expect_near("kernels in int8        ", {.kernel_config = kInt8, .dtype = "float32"}, 0.01);
+  expect_perplexity_of_the_model(ids, loss_at_once);
 }
 
-TEST(Precision, PerplexityInStepsIsThatOfTheModel) {
-  const at::Tensor ids = text().narrow(1, 0, 2048);
-  const double own = perplexity({.dtype = "float32"}, ids);
-  const auto expect_near = [&](const char* what, const FromPretrainedOptions& options, double share) {
-    const double found = perplexity_of_steps(options, ids);
-    std::cout << what << found << " (" << 100 * (found / own - 1) << " %)\n";
-    EXPECT_NEAR(found, own, share * own) << what;
-  };
-  expect_near("kernels in float32     ", {.use_kernels = true, .dtype = "float32"}, 0.0001);
-  expect_near("kernels in bfloat16    ", {.use_kernels = true, .dtype = "bfloat16"}, 0.001);
-  expect_near("kernels in int8        ", {.kernel_config = kInt8, .dtype = "float32"}, 0.01);
-}
+TEST(Precision, PerplexityInStepsIsThatOfTheModel) { expect_perplexity_of_the_model(text().narrow(1, 0, 2048), loss_of_steps); }
 
 TEST(Precision, TokensOfInt8PartFromTheModelsOnlyWhereTwoAreAboutAsLikely) {
   const auto exact = load({.dtype = "float32"}), quantised = load({.kernel_config = kInt8, .dtype = "float32"});

@@ -286,6 +286,16 @@ class DecoderLayerTest : public KernelTest {
     }
   }
 
+  // Four query heads do not go into three, and one is not what k_proj makes.
+  void check_heads_that_do_not_fit(const Layer& right, const Kernel& kernel) {
+    for (int64_t heads : {0, 3, 1}) {
+      std::vector<graft_value> arguments = right.arguments();
+      const Array cache(dtype(), {1, heads, 40, 16});
+      arguments[kKCache] = arguments[kVCache] = cache.value();
+      EXPECT_EQ(kernel.run(arguments, 2), GRAFT_UNSUPPORTED) << heads;
+    }
+  }
+
   // What a length that the cache has no room for gives is open; it lies within the arguments.
   void check_lengths_that_are_none() {
     for (int64_t length : {int64_t(-7), int64_t(40), int64_t(INT32_MAX)}) {
@@ -341,13 +351,7 @@ TEST_P(DecoderLayerTest, MoreRowsThanAStepStreamsAreLeftToTheLayer) {
 }
 
 TEST_P(DecoderLayerTest, HeadsThatDoNotFitTheCacheAreRefused) {
-  const Layer right = layer({});
-  for (int64_t heads : {3, 1}) {  // four query heads do not go into three, and one is not what k_proj makes
-    std::vector<graft_value> arguments = right.arguments();
-    const Array cache(dtype(), {1, heads, 40, 16});
-    arguments[kKCache] = arguments[kVCache] = cache.value();
-    EXPECT_EQ(kernel({}).run(arguments, 2), GRAFT_UNSUPPORTED) << heads;
-  }
+  check_heads_that_do_not_fit(layer({}), kernel({}));
 }
 
 INSTANTIATE_TEST_SUITE_P(Plugins, DecoderLayerTest, testing::ValuesIn(all_cases()), case_name);
@@ -400,12 +404,7 @@ TEST_P(Int8DecoderLayerTest, HeadsThatDoNotFitTheCacheAreRefused) {
   const Layer right = layer({});
   const Kernel one = kernel({});
   ASSERT_EQ(one.prepare(right.arguments()), GRAFT_OK);
-  for (int64_t heads : {0, 3, 1}) {
-    std::vector<graft_value> arguments = right.arguments();
-    const Array cache(dtype(), {1, heads, 40, 16});
-    arguments[kKCache] = arguments[kVCache] = cache.value();
-    EXPECT_EQ(one.run(arguments, 2), GRAFT_UNSUPPORTED) << heads;
-  }
+  check_heads_that_do_not_fit(right, one);
 }
 
 TEST_P(Int8DecoderLayerTest, TakesNewWeightsWhenPreparedAgain) {

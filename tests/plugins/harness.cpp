@@ -46,11 +46,14 @@ const graft_entry* find_entry(const std::string& file, const std::string& name) 
   throw std::runtime_error(file + " has no entry " + name);
 }
 
+int64_t ranges_of(const graft_call* call, int64_t count, int64_t grain) {
+  return std::min<int64_t>(call->thread_count, std::max<int64_t>(1, count / std::max<int64_t>(1, grain)));
+}
+
 // Even ranges of at least `grain`, each on a thread of its own.
 void parallel_for(const graft_call* call, int64_t count, int64_t grain, graft_parallel_body body,
                   void* data) {
-  const int64_t wanted =
-      std::min<int64_t>(call->thread_count, std::max<int64_t>(1, count / std::max<int64_t>(1, grain)));
+  const int64_t wanted = ranges_of(call, count, grain);
   std::vector<std::thread> threads;
   for (int64_t i = 1; i < wanted; ++i)
     threads.emplace_back([=] { body(data, count * i / wanted, count * (i + 1) / wanted, uint32_t(i)); });
@@ -60,8 +63,7 @@ void parallel_for(const graft_call* call, int64_t count, int64_t grain, graft_pa
 
 // The same ranges on one thread.
 void serial_for(const graft_call* call, int64_t count, int64_t grain, graft_parallel_body body, void* data) {
-  const int64_t ranges =
-      std::min<int64_t>(call->thread_count, std::max<int64_t>(1, count / std::max<int64_t>(1, grain)));
+  const int64_t ranges = ranges_of(call, count, grain);
   for (int64_t i = 0; i < ranges; ++i) body(data, count * i / ranges, count * (i + 1) / ranges, uint32_t(i));
 }
 
