@@ -130,9 +130,8 @@ class AttentionBackward {
         compute_tile(attention, task, queries, grads, keys, values, first, count, scratch);
         const Matrix<R> rows =
             key_rows(attention.k, task.batch, task.key_head, first, count, plan.key_dim, width, scratch.keys);
-        for (int64_t column = 0; column < width; column += kTileColumns)
-          tile_column(task.rows, count, scratch.tile.grad_scores(0), kKeysPerBlock, rows.data + column,
-                      rows.stride, sums + column, width, true);
+        tile_columns(task.rows, width, count, scratch.tile.grad_scores(0), kKeysPerBlock, rows.data,
+                     rows.stride, kTileColumns, sums, width, true);
       }
       for (int64_t row = 0; row < task.rows; ++row)
         write_row(sums + row * width, plan.key_dim, attention.scale,
@@ -193,9 +192,8 @@ class AttentionBackward {
     const int64_t depth = padded_columns(rows.rows);
     transpose_block(Rows<const R>(tile, rows.rows, kKeysPerBlock, kKeysPerBlock), 0, rows.rows, 0, count,
                     depth, scratch.transposed, depth);
-    for (int64_t column = 0; column < rows.stride; column += kTileColumns)
-      tile_column<R>(count, rows.rows, scratch.transposed, depth, rows.data + column, rows.stride,
-                     sums + column, rows.stride, true);
+    tile_columns(count, rows.stride, rows.rows, scratch.transposed, depth, rows.data, rows.stride,
+                 kTileColumns, sums, rows.stride, true);
   }
 
   R *lse_, *deltas_;  // B Q T

@@ -62,9 +62,8 @@ class OnlineSoftmax {
       hide(row, scores);
       to_weights(row, scores, padded_count);
     }
-    for (int64_t column = 0; column < width_; column += kTileColumns)
-      tile_column(rows_, count, scores_, kKeysPerBlock, values.data + column, values.stride, sums_ + column,
-                  width_, true);
+    tile_columns(rows_, width_, count, scores_, kKeysPerBlock, values.data, values.stride, kTileColumns,
+                 sums_, width_, true);
   }
 
   const R* sums(int64_t row) const { return sums_ + row * width_; }
@@ -99,9 +98,7 @@ class OnlineSoftmax {
     VecOf<R> greatest = broadcast(peaks_[row]);
     for (int64_t i = 0; i < count; i += kLanes)
       greatest = max(load(scores + i), greatest);  // passes over NaN
-    R lanes[kLanes];
-    store(lanes, greatest);
-    const R peak = *std::max_element(lanes, lanes + kLanes);
+    const R peak = max_lane(greatest);
     // While nothing is seen, -inf - -inf would be NaN; any finite reference gives weights of 0.
     const R reference = peak == kNothingSeen ? R{0} : peak;
     VecOf<R> total = broadcast(R{0});

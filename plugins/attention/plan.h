@@ -9,7 +9,7 @@
 
 namespace graft {
 
-inline constexpr int64_t kRowsPerTask = 64;    // query rows: tokens x heads of the group
+inline constexpr int64_t kRowsPerTask = 96;    // query rows: tokens x heads of the group
 inline constexpr int64_t kKeysPerSplit = 256;  // keys of a task when keys are split
 inline constexpr int64_t kMaxSplits = 64;
 

@@ -14,53 +14,61 @@
 namespace graft {
 
 // A register tile: 6 x 2 vectors are 12 accumulators, which with AVX2's two FMA per cycle and latency 4 is
-// more than enough, and leaves room for the operands among 16 registers. AVX-512 has 32: with 12 x 2 fewer of
-// the cycles are spent on loading.
-inline constexpr int kTileRows = simd::kLanes == 16 ? 12 : 6;
+// more than enough, and leaves room for the operands among 16 registers. AVX-512 has 32: two tiles of columns
+// side by side, 6 x 4 vectors, take 10 loads for 24 FMA, where 12 x 2 takes 14.
 inline constexpr int kTileColumns = 2 * simd::kLanes;
+inline constexpr int kTilesAtOnce = simd::kLanes == 16 ? 2 : 1;
 // Columns that are packed at once: in float 48 x 1536 x 4 = 288 KiB stay in a 512 KiB L2 beside the rows
 // below; processors with AVX-512 have 1 MiB and more.
 inline constexpr int64_t kBlockColumns = simd::kLanes == 16 ? 96 : 48;
-inline constexpr int64_t kBlockRows = 96;    // rows of x whose block of 96 x 256 stays in L2
-inline constexpr int64_t kBlockDepth = 256;  // a packed tile of 256 x 16 floats, 16 KiB, stays in L1
+inline constexpr int64_t kBlockRows = 96;  // rows of x whose blocks of 96 x kBlockDepth stay in L2
+// A packed tile of 256 x 16 floats, 16 KiB, stays in L1. With AVX-512 what is read of it keeps up from L2,
+// and less often beginning anew counts for more.
+inline constexpr int64_t kBlockDepth = simd::kLanes == 16 ? 768 : 256;
 
-// c[M][kTileColumns] (+)= a[M][depth] * b[depth][kTileColumns]
-template <int M, class R>
-inline void register_tile(int64_t depth, const R* a, int64_t a_stride, const R* b, int64_t b_stride, R* c,
-                          int64_t c_stride, bool add) {
+// c[M][T * kTileColumns] (+)= a[M][depth] * b[depth][T * kTileColumns], the columns of b in T tiles `b_tile`
+// apart.
+template <int M, int T, class R>
+inline void register_tile(int64_t depth, const R* a, int64_t a_stride, const R* b, int64_t b_stride,
+                          int64_t b_tile, R* c, int64_t c_stride, bool add) {
   using namespace simd;
   using Vec = VecOf<R>;
-  Vec sums[M][2];
-  for (int m = 0; m < M; ++m) {
-    sums[m][0] = add ? load(c + m * c_stride) : broadcast(R{0});
-    sums[m][1] = add ? load(c + m * c_stride + kLanes) : broadcast(R{0});
-  }
+  constexpr int N = 2 * T;
+  Vec sums[M][N];  // in registers: without the pragmas the compiler moves them there and back over the stack
+#pragma GCC unroll 12
+  for (int m = 0; m < M; ++m)
+#pragma GCC unroll 4
+    for (int n = 0; n < N; ++n) sums[m][n] = add ? load(c + m * c_stride + n * kLanes) : broadcast(R{0});
   for (int64_t k = 0; k < depth; ++k) {
-    const Vec b0 = load(b + k * b_stride), b1 = load(b + k * b_stride + kLanes);
+    Vec bs[N];
+#pragma GCC unroll 4
+    for (int n = 0; n < N; ++n) bs[n] = load(b + k * b_stride + n / 2 * b_tile + n % 2 * kLanes);
+#pragma GCC unroll 12
     for (int m = 0; m < M; ++m) {
       const Vec x = broadcast(a[m * a_stride + k]);
-      sums[m][0] = fma(x, b0, sums[m][0]);
-      sums[m][1] = fma(x, b1, sums[m][1]);
+#pragma GCC unroll 4
+      for (int n = 0; n < N; ++n) sums[m][n] = fma(x, bs[n], sums[m][n]);
     }
   }
-  for (int m = 0; m < M; ++m) {
-    store(c + m * c_stride, sums[m][0]);
-    store(c + m * c_stride + kLanes, sums[m][1]);
-  }
+#pragma GCC unroll 12
+  for (int m = 0; m < M; ++m)
+#pragma GCC unroll 4
+    for (int n = 0; n < N; ++n) store(c + m * c_stride + n * kLanes, sums[m][n]);
 }
 
 // The same for `rows` rows.
-template <class R>
+template <int T, class R>
 inline void tile_column(int64_t rows, int64_t depth, const R* a, int64_t a_stride, const R* b,
-                        int64_t b_stride, R* c, int64_t c_stride, bool add) {
+                        int64_t b_stride, int64_t b_tile, R* c, int64_t c_stride, bool add) {
+  constexpr int kRows = 6 * kTilesAtOnce / T;  // so many vectors that all registers have some
   const auto tile = [&]<int M>(std::integral_constant<int, M>) {
-    register_tile<M>(depth, a, a_stride, b, b_stride, c, c_stride, add);
+    register_tile<M, T>(depth, a, a_stride, b, b_stride, b_tile, c, c_stride, add);
     a += M * a_stride;
     c += M * c_stride;
     rows -= M;
   };
-  while (rows >= kTileRows) tile(std::integral_constant<int, kTileRows>{});
-  if constexpr (kTileRows > 6) {
+  while (rows >= kRows) tile(std::integral_constant<int, kRows>{});
+  if constexpr (kRows > 6) {
     if (rows >= 6) tile(std::integral_constant<int, 6>{});
   }
   switch (rows) {
@@ -75,6 +83,21 @@ inline void tile_column(int64_t rows, int64_t depth, const R* a, int64_t a_strid
     case 1:
       return tile(std::integral_constant<int, 1>{});
   }
+}
+
+// The same for `columns` columns in tiles `b_tile` apart, whole ones: what is beyond the last column is
+// written, too.
+template <class R>
+inline void tile_columns(int64_t rows, int64_t columns, int64_t depth, const R* a, int64_t a_stride,
+                         const R* b, int64_t b_stride, int64_t b_tile, R* c, int64_t c_stride, bool add) {
+  const auto tiles = [&]<int T>(std::integral_constant<int, T>) {
+    tile_column<T>(rows, depth, a, a_stride, b, b_stride, b_tile, c, c_stride, add);
+    b += T * b_tile;
+    c += T * kTileColumns;
+    columns -= T * kTileColumns;
+  };
+  while (columns > (kTilesAtOnce - 1) * kTileColumns) tiles(std::integral_constant<int, kTilesAtOnce>{});
+  if (columns > 0) tiles(std::integral_constant<int, 1>{});
 }
 
 // `columns` in whole register tiles.
@@ -116,10 +139,8 @@ class PackedColumns {
   void multiply(const Matrix<R>& x, int64_t row, int64_t rows, R* c, int64_t stride) const {
     for (int64_t k = 0; k < depth_; k += kBlockDepth) {
       const int64_t depth = std::min(kBlockDepth, depth_ - k);
-      for (int64_t column = 0; column < columns_; column += kTileColumns) {
-        const R* b = packed_ + column * depth_ + k * kTileColumns;
-        tile_column(rows, depth, x[row] + k, x.stride, b, kTileColumns, c + column, stride, k > 0);
-      }
+      tile_columns(rows, columns_, depth, x[row] + k, x.stride, packed_ + k * kTileColumns, kTileColumns,
+                   depth_ * kTileColumns, c, stride, k > 0);
     }
     if (depth_ == 0) std::fill(c, c + rows * stride, R{0});
   }

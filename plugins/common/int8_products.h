@@ -211,8 +211,8 @@ template <int M, int S>
     for (int64_t k = 0; k < weight.depth(); k += Int8Weight::kGroup) {
       const int64_t count = weight.group_depth(k);
       Int8Weight::unpack_group(group, count, values);
-      register_tile<M>(count, x[row] + k, x.stride, values, kTileColumns, out[s][0], kTileColumns,
-                       /*add=*/true);
+      register_tile<M, 1>(count, x[row] + k, x.stride, values, kTileColumns, kTileColumns, out[s][0],
+                          kTileColumns, /*add=*/true);
       group += Int8Weight::group_bytes(count);
     }
   }

@@ -150,9 +150,7 @@ class Int8Weight {
     });
     if (sum(finite) != 0)
       throw plugin::Unsupported("a weight is infinite or not a number, which 8 bits do not hold");
-    float lanes[kLanes];
-    store(lanes, largest);
-    return *std::max_element(lanes, lanes + kLanes);
+    return max_lane(largest);
   }
 
   int64_t columns_ = 0, depth_ = 0, tile_bytes_ = 0;

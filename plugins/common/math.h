@@ -10,13 +10,8 @@ namespace graft::simd {
 // exp(r) by its Taylor polynomial of degree 7, whose remainder is 5e-9 relative.
 inline Vec exp(Vec x) {
   x = min(broadcast(89.0f), max(broadcast(-105.0f), x));
-  const Vec magic =
-      broadcast(12582912.0f);  // 1.5 * 2^23: adding it rounds to an integer that stands in the low bits
-  // 2^n in two factors: n reaches 128 and -151, beyond what one float's exponent holds.
-  const Vec shifted = fma(x, broadcast(1.44269504088896341f), magic);
-  const Vec n = shifted - magic;
-  const Vec half = fma(n, broadcast(0.5f), magic);
-  const Vec rest = (n - (half - magic)) + magic;
+  const Vec magic = broadcast(12582912.0f);  // 1.5 * 2^23: adding it rounds to an integer
+  const Vec n = fma(x, broadcast(1.44269504088896341f), magic) - magic;
 
   Vec r = fma(n, broadcast(-0.693359375f), x);
   r = fma(n, broadcast(2.12194440e-4f), r);
@@ -27,7 +22,7 @@ inline Vec exp(Vec x) {
   p = fma(p, r, broadcast(1.0f / 6));
   p = fma(p, r, broadcast(0.5f));
   p = fma(p * r, r, r) + broadcast(1.0f);
-  return p * exponent_from_low_bits(half) * exponent_from_low_bits(rest);
+  return scale(p, n);
 }
 
 // All lanes x, in a vector of type V.

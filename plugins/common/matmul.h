@@ -72,11 +72,12 @@ class BlockMultiplier {
   // Packing moves 74k elements for 4.7M multiply-adds; all three blocks are 370 KiB in float. Where vectors are
   // twice as wide, and tiles wider still, it would weigh more: 115k for 12.6M, and 640 KiB.
   static constexpr int64_t kRows = simd::kLanes == 16 ? 256 : 192, kColumns = simd::kLanes == 16 ? 192 : 96;
-  static constexpr size_t kSize = size_t(kRows * kBlockDepth + kBlockDepth * kColumns + kRows * kColumns);
+  static constexpr int64_t kDepth = 256;
+  static constexpr size_t kSize = size_t(kRows * kDepth + kDepth * kColumns + kRows * kColumns);
 
   // `memory`: kSize reals.
   explicit BlockMultiplier(R* memory)
-      : left_(memory), right_(left_ + kRows * kBlockDepth), result_(right_ + kBlockDepth * kColumns) {}
+      : left_(memory), right_(left_ + kRows * kDepth), result_(right_ + kDepth * kColumns) {}
 
   // Rows [row, row + rows) and columns [column, column + columns) of the sum of the products. The terms of an
   // element are added up in one order, whatever the block.
@@ -86,8 +87,8 @@ class BlockMultiplier {
     bool add = false;
     for (const Product<A, B>& product : sum) {
       const int64_t depth = product.left.width();
-      for (int64_t k = 0; k < depth; k += kBlockDepth, add = true)
-        add_terms(product, row, rows, column, columns, k, std::min(kBlockDepth, depth - k), add);
+      for (int64_t k = 0; k < depth; k += kDepth, add = true)
+        add_terms(product, row, rows, column, columns, k, std::min(kDepth, depth - k), add);
     }
     if (!add) std::fill(result_, result_ + rows * kColumns, R{0});
   }
@@ -105,57 +106,58 @@ class BlockMultiplier {
     }
 #endif
     const R* left = left_;
-    int64_t left_stride = kBlockDepth;
+    int64_t left_stride = kDepth;
     const Rows<const A>& left_rows = product.left.rows;
     if (product.left.transposed) {
-      transpose_block(left_rows, k, depth, row, rows, padded_lanes(depth), left_, kBlockDepth);
+      transpose_block(left_rows, k, depth, row, rows, padded_lanes(depth), left_, kDepth);
     } else if (std::is_same_v<A, R> && left_rows.evenly_spaced()) {
       left = reinterpret_cast<const R*>(left_rows[row] + k);
       left_stride = left_rows.stride();
     } else {
-      copy_block(left_rows, row, rows, k, depth, depth, left_, kBlockDepth);
+      copy_block(left_rows, row, rows, k, depth, depth, left_, kDepth);
     }
     for (int64_t c = 0; c < columns; c += kTileColumns) {
       const int64_t count = std::min<int64_t>(kTileColumns, columns - c);
-      R* tile = right_ + c * kBlockDepth;
+      R* tile = right_ + c * kDepth;
       if (product.right.transposed)
         transpose_block(product.right.rows, column + c, count, k, depth, kTileColumns, tile, kTileColumns);
       else
         copy_block(product.right.rows, k, depth, column + c, count, kTileColumns, tile, kTileColumns);
-      tile_column<R>(rows, depth, left, left_stride, tile, kTileColumns, result_ + c, kColumns, add);
     }
+    tile_columns(rows, columns, depth, left, left_stride, static_cast<const R*>(right_), kTileColumns,
+                 kTileColumns * kDepth, result_, kColumns, add);
   }
 #if defined(__AMX_BF16__)
   // The same on tiles, 2 x 2 at a time: rows and columns are filled up to multiples of 32.
   void add_tiles(const Product<simd::bf16, simd::bf16>& product, int64_t row, int64_t rows, int64_t column,
                  int64_t columns, int64_t k, int64_t depth, bool add) {
-    static_assert(kRows % 32 == 0 && kColumns % 32 == 0 && kBlockDepth % amx::kDepth == 0);
-    constexpr int64_t kSteps = kBlockDepth / amx::kDepth;
+    static_assert(kRows % 32 == 0 && kColumns % 32 == 0 && kDepth % amx::kDepth == 0);
+    constexpr int64_t kSteps = kDepth / amx::kDepth;
     const int64_t whole_rows = (rows + 31) / 32 * 32, whole_columns = (columns + 31) / 32 * 32;
     auto* packed_left = reinterpret_cast<simd::bf16*>(left_);
     auto* packed_right = reinterpret_cast<simd::bf16*>(right_);
     const simd::bf16* left = packed_left;
-    int64_t left_stride = kBlockDepth;
+    int64_t left_stride = kDepth;
     const Rows<const simd::bf16>& left_rows = product.left.rows;
     if (!product.left.transposed && left_rows.evenly_spaced() && rows == whole_rows &&
         depth % amx::kDepth == 0) {
       left = left_rows[row] + k;
       left_stride = left_rows.stride();
     } else {
-      amx::pack_left(left_rows, product.left.transposed, row, rows, k, depth, packed_left, kBlockDepth);
+      amx::pack_left(left_rows, product.left.transposed, row, rows, k, depth, packed_left, kDepth);
       for (int64_t r = (rows + 15) / 16 * 16; r < whole_rows; ++r)
-        std::fill_n(packed_left + r * kBlockDepth, kBlockDepth, simd::bf16{0});
+        std::fill_n(packed_left + r * kDepth, kDepth, simd::bf16{0});
     }
     amx::pack_right(product.right.rows, !product.right.transposed, k, depth, column, columns, packed_right,
                     kSteps);
     for (int64_t c = (columns + 15) / 16 * 16; c < whole_columns; c += 16)
-      std::fill_n(packed_right + c * kBlockDepth, 16 * kBlockDepth, simd::bf16{0});
+      std::fill_n(packed_right + c * kDepth, 16 * kDepth, simd::bf16{0});
     const amx::Tiles tiles;
     const int64_t steps = (depth + amx::kDepth - 1) / amx::kDepth;
     for (int64_t c = 0; c < whole_columns; c += 32) {
       for (int64_t r = 0; r < whole_rows; r += 32)
-        amx::multiply_tiles(steps, left + r * left_stride, left_stride, packed_right + c * kBlockDepth,
-                            16 * kBlockDepth, result_ + r * kColumns + c, kColumns, add);
+        amx::multiply_tiles(steps, left + r * left_stride, left_stride, packed_right + c * kDepth,
+                            16 * kDepth, result_ + r * kColumns + c, kColumns, add);
     }
   }
 #endif

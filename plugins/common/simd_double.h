@@ -71,6 +71,10 @@ inline double sum(Vec64 a) {
   for (double x : a.v) all += x;
   return all;
 }
+// The greatest lane, where none is NaN.
+inline double max_lane(Vec64 a) {
+  return *std::max_element(a.v, a.v + kLanes);
+}
 inline void sum4(Vec64 a, Vec64 b, Vec64 c, Vec64 d, double* sums) {
   sums[0] = sum(a), sums[1] = sum(b), sums[2] = sum(c), sums[3] = sum(d);
 }

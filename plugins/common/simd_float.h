@@ -2,6 +2,7 @@
 // compiler maps onto what the target has (SSE2 on x86-64). bf16 in memory, float in registers.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <cstring>
 
@@ -101,14 +102,17 @@ inline Vec min(Vec a, Vec b) {
 inline Vec max(Vec a, Vec b) {
   return {_mm512_max_ps(a.v, b.v)};
 }
-// 2^n, where n is the integer in the low bits of `a`'s representation.
-inline Vec exponent_from_low_bits(Vec a) {
-  const __m512i n = _mm512_slli_epi32(_mm512_castps_si512(a.v), 23);
-  return {_mm512_castsi512_ps(_mm512_add_epi32(n, _mm512_set1_epi32(127 << 23)))};
+// a * 2^n for integers n, rounded once.
+inline Vec scale(Vec a, Vec n) {
+  return {_mm512_scalef_ps(a.v, n.v)};
 }
 
 inline float sum(Vec a) {
   return _mm512_reduce_add_ps(a.v);
+}
+// The greatest lane, where none is NaN.
+inline float max_lane(Vec a) {
+  return _mm512_reduce_max_ps(a.v);
 }
 
 // The sums of four vectors at once, in the order in which sum() adds up each.
@@ -221,6 +225,12 @@ inline float sum(Vec a) {
   const __m128 quarter = _mm_add_ps(half, _mm_movehl_ps(half, half));
   return _mm_cvtss_f32(_mm_add_ss(quarter, _mm_shuffle_ps(quarter, quarter, 1)));
 }
+// The greatest lane, where none is NaN.
+inline float max_lane(Vec a) {
+  const __m128 half = _mm_max_ps(_mm256_castps256_ps128(a.v), _mm256_extractf128_ps(a.v, 1));
+  const __m128 quarter = _mm_max_ps(half, _mm_movehl_ps(half, half));
+  return _mm_cvtss_f32(_mm_max_ss(quarter, _mm_shuffle_ps(quarter, quarter, 1)));
+}
 
 // The sums of four vectors at once, in the order in which sum() adds up each.
 inline void sum4(Vec a, Vec b, Vec c, Vec d, float* sums) {
@@ -322,6 +332,10 @@ inline Vec exponent_from_low_bits(Vec a) {
 inline float sum(Vec a) {
   return (a.v[0] + a.v[2]) + (a.v[1] + a.v[3]);
 }
+// The greatest lane, where none is NaN.
+inline float max_lane(Vec a) {
+  return std::max(std::max(a.v[0], a.v[1]), std::max(a.v[2], a.v[3]));
+}
 
 // The sums of four vectors at once.
 inline void sum4(Vec a, Vec b, Vec c, Vec d, float* sums) {
@@ -339,6 +353,17 @@ inline void transpose(Vec (&rows)[kLanes]) {
   }
 }
 
+#endif
+
+#if !defined(__AVX512F__) || !defined(__AVX512BW__) || !defined(__AVX512DQ__) || !defined(__AVX512VL__)
+// a * 2^n for integers n from -151 to 128, rounded once. 2^n in two factors, since one float's exponent does
+// not hold them all; adding 1.5 * 2^23 rounds to an integer that stands in the low bits.
+inline Vec scale(Vec a, Vec n) {
+  const Vec magic = broadcast(12582912.0f);
+  const Vec half = fma(n, broadcast(0.5f), magic);
+  const Vec rest = (n - (half - magic)) + magic;
+  return a * exponent_from_low_bits(half) * exponent_from_low_bits(rest);
+}
 #endif
 
 }  // namespace graft::simd

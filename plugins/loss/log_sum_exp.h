@@ -26,9 +26,7 @@ struct RunningSum {
     VecOf<R> greatest = broadcast(peak);
     for (int64_t i = 0; i < count; i += kLanes)
       greatest = max(load(logits + i), greatest);  // passes over NaN
-    R lanes[kLanes];
-    store(lanes, greatest);
-    rescale(*std::max_element(lanes, lanes + kLanes));
+    rescale(max_lane(greatest));
     VecOf<R> sums = broadcast(R{0});
     for (int64_t i = 0; i < count; i += kLanes) sums = sums + exp(load(logits + i) - broadcast(reference()));
     total += sum(sums);
