@@ -5,12 +5,15 @@
 #include <ATen/ops/argmax.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/empty.h>
+#include <ATen/ops/exp.h>
 #include <ATen/ops/isfinite.h>
-#include <ATen/ops/logsumexp.h>
+#include <ATen/ops/log.h>
 #include <ATen/ops/rand.h>
 #include <ATen/ops/searchsorted.h>
 #include <ATen/ops/softmax.h>
 #include <ATen/ops/sort.h>
+#include <ATen/ops/sub.h>
+#include <ATen/ops/sum.h>
 #include <ATen/ops/topk.h>
 
 #include <algorithm>
@@ -101,15 +104,15 @@ void keep_nucleus(std::vector<Token>& tokens, double needed) {
   std::sort(tokens.begin(), tokens.end(), [](const Token& a, const Token& b) { return a.id < b.id; });
 }
 
-/// What top-k and top-p leave of a row. The whole vocabulary is not sorted for top-p: those needed mostly are a few hundred, each
-/// with a probability of some 1e-5 and more. log_total: of all scores' exponentials, for top-p alone.
+/// What top-k and top-p leave of a row. The whole vocabulary is not sorted for top-p: mostly a few tokens reach it, so that likely
+/// ones alone are looked at first. log_total: of all scores' exponentials, for top-p alone.
 std::vector<Token> tokens_left(const Row& row, int64_t vocab, double log_total, const Sampling& sampling) {
   if (sampling.top_k > 0 && sampling.top_k < vocab) {
     std::vector<Token> tokens = row.from(row.kth(sampling.top_k), row.largest());
     if (sampling.top_p < 1.0) keep_nucleus(tokens, sampling.top_p * sum_of(tokens));
     return tokens;
   }
-  for (double least = 1e-5;; least *= 1e-3) {
+  for (double least = 1e-3;; least *= 1e-2) {
     std::vector<Token> tokens = row.from(float(std::log(least) + log_total), log_total);
     // Below that all are there that have a probability.
     if (sum_of(tokens) >= sampling.top_p || least < 1e-40) {
@@ -202,11 +205,12 @@ at::Tensor next_tokens(const at::Tensor& logits, const Sampling& sampling, at::G
     const at::Tensor sums = at::softmax(scores, -1).cumsum(-1, at::kDouble), total = sums.narrow(-1, vocab - 1, 1);
     return find(sums, total, uniform_for(total)).squeeze(-1);
   }
-  const at::Tensor largest = largest_of_parts(scores), log_totals = top_k ? at::Tensor() : at::logsumexp(scores, -1);
-  const at::Tensor uniform = uniform_for(top_k ? at::amax(largest, -1) : log_totals);
+  const at::Tensor parts = largest_of_parts(scores), largest = at::amax(parts, -1);
+  const at::Tensor log_totals = top_k ? at::Tensor() : (scores - largest.unsqueeze(-1)).exp_().sum(-1).log_().add_(largest);
+  const at::Tensor uniform = uniform_for(top_k ? largest : log_totals);
   at::Tensor tokens = at::empty({rows}, at::kLong);
   for (int64_t b = 0; b < rows; ++b) {
-    const Row row(scores.const_data_ptr<float>() + b * vocab, vocab, largest.const_data_ptr<float>() + b * Row::parts(vocab));
+    const Row row(scores.const_data_ptr<float>() + b * vocab, vocab, parts.const_data_ptr<float>() + b * Row::parts(vocab));
     const double log_total = top_k ? 0 : double(log_totals.const_data_ptr<float>()[b]);
     tokens.mutable_data_ptr<int64_t>()[b] = find(tokens_left(row, vocab, log_total, sampling), uniform.const_data_ptr<double>()[b]);
   }
