@@ -25,13 +25,14 @@ PEER = contenders.Contender("transformers <5>", "float32", "transformers", weigh
 def document():
     """As tools/bench/cpu makes it: kernels, and a peer at half their speed whose name needs escaping."""
     peer = [{**run, "tokens_per_second": run["tokens_per_second"] / 2} for run in RECORDED["kernels"]]
+    peer[0]["prefill_tokens_per_second"] /= 1.25  # in one round alone, which leaves the median as it is
     return {
         "model": "A & B",
         "machine": {"processor": "X <1>", "vectors": "AVX2", "cores": 2, "memory_gib": 23.5, "system": "S", "compiler": "c++ 12", "commit": "abc"},
         "rounds": 3,
         "bandwidth": RECORDED["bandwidth"],
         "flops": 190e9,
-        "rows": [rows.row_of(who, runs, RECORDED["weights"], RECORDED["bandwidth"]) for who, runs in ((KERNELS, RECORDED["kernels"]), (PEER, peer))],
+        "rows": [rows.row_of(who, runs, RECORDED["weights"], peer) for who, runs in ((KERNELS, RECORDED["kernels"]), (PEER, peer))],
         "left_out": [["llama.cpp in Q4_1", "--gguf names no file"]],
         "kernels": rows.kernel_points(RECORDED["benchmarks"]),
     }
@@ -47,7 +48,13 @@ class Rows(unittest.TestCase):
 
     def test_the_limit_is_bandwidth_by_bytes_of_a_step(self):
         self.assertAlmostEqual(self.row["limit_tokens_per_second"], 44.419, places=3)
-        self.assertAlmostEqual(self.row["limit_share"], 42 / 44.419, places=4)
+
+    def test_the_share_of_the_limit_goes_by_the_bandwidth_around_each_run(self):
+        self.assertAlmostEqual(self.row["limit_share"], 42 * 538060032 / 23e9, places=4)  # of 40 at 24, 44 at 23.9 and 42 at 23 GB/s
+
+    def test_ratios_are_medians_of_those_within_a_round(self):
+        self.assertEqual(self.row["ratios"], {"tokens_per_second": 2.0, "prefill_tokens_per_second": 1.0})
+        self.assertNotIn("ratios", rows.row_of(KERNELS, RECORDED["kernels"], RECORDED["weights"]))
 
     def test_memory_is_held_against_the_weights_with_and_without_libraries(self):
         self.assertAlmostEqual(self.row["weight_mib"], 513.13, places=2)
@@ -69,7 +76,7 @@ class Rows(unittest.TestCase):
 class Table(unittest.TestCase):
     def test_a_row_tells_speed_share_and_memory(self):
         line = next(line for line in table.terminal(document()).splitlines() if line.startswith("float32  kernels"))
-        for cell in ("42.0 (40.0–44.0)", "95% of 44", "510", "0.25", "0.60", "591", "1.15", "0.92"):
+        for cell in ("42.0 (40.0–44.0)", "2.00", "98% of 44", "510", "0.25", "0.60", "591", "1.15", "0.92"):
             self.assertIn(cell, line)
 
     def test_markdown_has_a_cell_for_each_column(self):
@@ -132,7 +139,7 @@ class Command(unittest.TestCase):
         for command in ([BENCH / "cpu"], [BENCH, "cpu"]):
             done = self.run_bench(*command, "--help")
             self.assertEqual(done.returncode, 0, done.stderr)
-            for word in ("Example:", "--rounds", "--int8", "--only", "--peer-python", "--gguf", "--html", "--json", "--markdown", "--from", "--model"):
+            for word in ("Example:", "--rounds", "--int8", "--only", "--vectors", "--peer-python", "--gguf", "--html", "--json", "--markdown", "--from", "--model"):
                 self.assertIn(word, done.stdout)
 
     def test_the_folder_as_a_command_refuses_what_it_does_not_know(self):
@@ -145,11 +152,14 @@ class Command(unittest.TestCase):
             (Path(folder) / "run.json").write_text(json.dumps(document()))
             done = self.run_bench(BENCH / "cpu", "--from", Path(folder) / "run.json", "--html", Path(folder) / "cpu.html")
             self.assertEqual(done.returncode, 0, done.stderr)
-            self.assertIn("95% of 44", done.stdout)
+            self.assertIn("98% of 44", done.stdout)
             ElementTree.parse(Path(folder) / "cpu.html")
 
 
 class Machine(unittest.TestCase):
+    def test_vectors_that_a_run_was_held_to_are_its_machines(self):
+        self.assertEqual(machine.describe(HERE, HERE / "no-build", "avx2")["vectors"], "avx2 alone")
+
     def test_it_is_described_without_a_build(self):
         found = machine.describe(HERE, HERE / "no-build")
         self.assertGreaterEqual(found["cores"], 1)

@@ -21,8 +21,10 @@ inline constexpr graft_dtype kFloat32{GRAFT_DTYPE_FLOAT, 32, 1};
 inline constexpr graft_dtype kBfloat16{GRAFT_DTYPE_BFLOAT, 16, 1};
 inline constexpr size_t kRotation = size_t{256} << 20;
 
+inline bool only_avx2 = false;  // as if the processor had nothing wider
+
 inline const char* variant() {
-  if (__builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl"))
+  if (!only_avx2 && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl"))
     return GRAFT_CPU_VARIANT "-x86_64_v4";
   return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") ? GRAFT_CPU_VARIANT "-x86_64_v3"
                                                                          : GRAFT_CPU_VARIANT;

@@ -9,6 +9,7 @@
 
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "bench_kernel.h"
@@ -75,7 +76,7 @@ __attribute__((always_inline)) inline void multiply_add(void* data, int64_t begi
 __attribute__((target("avx2,fma"))) void in_avx2(void* data, int64_t begin, int64_t end, uint32_t) { multiply_add<Floats8>(data, begin, end); }
 __attribute__((target("avx512f"))) void in_avx512(void* data, int64_t begin, int64_t end, uint32_t) { multiply_add<Floats16>(data, begin, end); }
 void fused_multiply_add(benchmark::State& state) {
-  const bool wide = __builtin_cpu_supports("avx512f");
+  const bool wide = !only_avx2 && __builtin_cpu_supports("avx512f");
   float sink[1];
   for (auto _ : state) ThreadPool::shared().parallel_for(64, 1, wide ? in_avx512 : in_avx2, sink);
   rates(state, 0, 64 * 10000.0 * 12 * (wide ? 16 : 8) * 2);
@@ -324,4 +325,9 @@ BENCHMARK(causal_lm_loss)->ArgNames({"bits", "backward"})->ArgsProduct({{32, 16}
 
 }  // namespace
 
-BENCHMARK_MAIN();
+int main(int argc, char** argv) {
+  benchmark::Initialize(&argc, argv);
+  only_avx2 = argc == 2 && std::string_view(argv[1]) == "--vectors=avx2";
+  if (!only_avx2 && benchmark::ReportUnrecognizedArguments(argc, argv)) return 1;
+  benchmark::RunSpecifiedBenchmarks();
+}

@@ -21,7 +21,8 @@ def output(*command, where=None):
         return ""
 
 
-def describe(source, build):
+def describe(source, build, vectors=""):
+    """`vectors`: what the run was held to, where it was."""
     cpu = Path("/proc/cpuinfo").read_text()
     flags = first(r"^(?:flags|Features)\s*:(.*)$", cpu, "").split()
     cache = (build / "CMakeCache.txt").read_text() if (build / "CMakeCache.txt").exists() else ""
@@ -29,7 +30,7 @@ def describe(source, build):
     changed = output("git", "status", "--porcelain", "--untracked-files=no", where=source)
     return {
         "processor": first(r"^model name\s*:(.*)$", cpu, platform.machine()),
-        "vectors": next((name for flag, name in VECTORS if flag in flags), "no vectors known"),
+        "vectors": f"{vectors} alone" if vectors else next((name for flag, name in VECTORS if flag in flags), "no vectors known"),
         "cores": len(os.sched_getaffinity(0)),
         "memory_gib": int(first(r"^MemTotal:\s*(\d+)", Path("/proc/meminfo").read_text(), "0")) / (1 << 20),
         "system": first(r'^PRETTY_NAME="?([^"\n]*)', Path("/etc/os-release").read_text()),

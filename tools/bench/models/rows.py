@@ -21,15 +21,24 @@ def spread(values):
     return [min(values), statistics.median(values), max(values)]
 
 
-def row_of(contender, results, weights, bandwidth):
-    """`weights`: bytes that a decode step reads; `bandwidth`: what the machine reads, bytes/s."""
+def row_of(contender, results, weights, peer=()):
+    """
+    `weights`: bytes that a decode step reads; `peer`: results of whom it is held against, of the same rounds. A machine that
+    others share is faster in one minute than in the next: ratios are medians of those within a round, and shares of the limit go
+    by the bandwidth around each run.
+    """
     row = {"who": contender.who, "dtype": contender.dtype, "weight_mib": weights / MIB}
     for key in SPREADS:
         values = [result[key] for result in results if key in result]
         if values:
             row[key] = spread(values)
-    row["limit_tokens_per_second"] = bandwidth / weights
-    row["limit_share"] = row["tokens_per_second"][1] / row["limit_tokens_per_second"]
+    row["limit_tokens_per_second"] = statistics.median(result["bandwidth"] for result in results) / weights
+    row["limit_share"] = statistics.median(result["tokens_per_second"] * weights / result["bandwidth"] for result in results)
+    if peer:
+        row["ratios"] = {
+            key: statistics.median(mine[key] / theirs[key] for mine, theirs in zip(results, peer))
+            for key in ("tokens_per_second", "prefill_tokens_per_second")
+        }
     row["peak_ratio"] = row["peak_mib"][1] / row["weight_mib"]
     # What opening the libraries took was there before the first weight.
     row["peak_ratio_without_libraries"] = (row["peak_mib"][1] - row["peak_of_libraries_mib"][1]) / row["weight_mib"]

@@ -1,12 +1,17 @@
 """The rows of tools/bench/cpu on a terminal and as Markdown."""
 
 COLUMNS = (
-    "dtype", "who", "tokens/s (min–max)", "of the limit", "prefill tokens/s", "to first token, s", "with process, s", "peak MiB", "× weights", "without libraries",
+    "dtype", "who", "tokens/s (min–max)", "× peer", "of the limit", "prefill tokens/s", "× peer", "to first token, s", "with process, s", "peak MiB", "× weights",
+    "without libraries",
 )  # fmt: skip
 
 
 def middle(row, key, form):
     return form.format(row[key][1]) if key in row else ""
+
+
+def ratio(row, key):
+    return f"{row['ratios'][key]:.2f}" if "ratios" in row else ""
 
 
 def cells(row):
@@ -15,8 +20,10 @@ def cells(row):
         row["dtype"],
         row["who"],
         f"{speed:.1f} ({low:.1f}–{high:.1f})",
+        ratio(row, "tokens_per_second"),
         f"{row['limit_share']:.0%} of {row['limit_tokens_per_second']:.0f}",
         middle(row, "prefill_tokens_per_second", "{:.0f}"),
+        ratio(row, "prefill_tokens_per_second"),
         middle(row, "first_token_seconds", "{:.2f}"),
         middle(row, "process_seconds", "{:.2f}"),
         middle(row, "peak_mib", "{:.0f}"),
