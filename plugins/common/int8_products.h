@@ -1,7 +1,7 @@
-// Products of x with an Int8Weight. Weights alone are rounded, to 8 bits; where the processor has VNNI few
-// rows of x are rounded as well, to 16 bits of the largest number in a group, which is less than what
-// bfloat16 rounds. Sums of groups are float, and rows that are infinite, no numbers or tiny are multiplied as
-// float: so an infinity or a NaN spreads as in float.
+// Products of x with an Int8Weight. Weights alone are rounded, to 8 bits; where the processor multiplies
+// whole numbers (common/whole_products.h) few rows of x are rounded as well, to 16 bits of the largest number
+// in a group, which is less than what bfloat16 rounds. Sums of groups are float, and rows that are infinite,
+// no numbers or tiny are multiplied as float: so an infinity or a NaN spreads as in float.
 #pragma once
 
 #include <algorithm>
@@ -12,36 +12,35 @@
 #include "int8_weight.h"
 #include "products.h"
 #include "reals.h"
-#include "vnni.h"
+#include "whole_products.h"
 
 namespace graft {
 
 // A few rows as few_rows_times takes them.
 class Int8Rows {
  public:
-  // Of a row: numbers times scale, as high * 256 + low, which with weights that have no signs come to `less`
-  // too much.
+  // Of a row: numbers times scale, and the numbers' sum.
   struct alignas(64) Group {
-    int8_t high[Int8Weight::kGroup], low[Int8Weight::kGroup];
+    whole::Numbers<Int8Weight::kGroup> numbers;
     float scale;
-    int32_t less;
+    int32_t total;
   };
 
   // For needed(rows, depth) groups of memory.
   Int8Rows(const Matrix<float>& x, Group* memory) : x_(x), groups_(memory) {
-    if (Int8Weight::by_fours()) split_ = split();
+    if (whole::available()) rounded_ = round();
   }
   static size_t needed(int64_t rows, int64_t depth) { return size_t(rows * groups_of(depth)); }
 
   const Matrix<float>& x() const { return x_; }
-  bool is_split() const { return split_; }
+  bool are_rounded() const { return rounded_; }
   const Group* groups(int64_t row) const { return groups_ + row * groups_of(x_.width); }
 
  private:
   static int64_t groups_of(int64_t depth) { return (depth + Int8Weight::kGroup - 1) / Int8Weight::kGroup; }
 
-#if defined(GRAFT_VNNI)
-  bool split() {
+  bool round() {
+#if defined(GRAFT_WHOLE_PRODUCTS)
     using namespace simd;
     constexpr float kTiny = 0x1p-90f;  // below, what is left of a scale's precision might be too little
     Group* to = groups_;
@@ -55,28 +54,25 @@ class Int8Rows {
           largest = max(largest, max(x, zero() - x));
           finite = fma(x, zero(), finite);
         });
-        const float most = _mm512_reduce_max_ps(largest.v);
-        if (sum(finite) != 0 || (most > 0 && most < kTiny)) return false;
-        const Vec factor = broadcast(most > 0 ? kMost / most : 0);
-        int32_t total = 0;
+        if (sum(finite) != 0) return false;
+        const float most = max_lane(largest);
+        if (most > 0 && most < kTiny) return false;
+        const Vec factor = broadcast(most > 0 ? whole::kMost / most : 0);
+        to->total = 0;
         for (int64_t i = 0; i < Int8Weight::kGroup; i += kLanes)
-          total += vnni::split(load(from + i, std::clamp<int64_t>(count - i, 0, kLanes)), factor,
-                               to->high + i, to->low + i);
-        to->scale = most / kMost;
-        to->less = 128 * total;
+          to->total +=
+              whole::round(load(from + i, std::clamp<int64_t>(count - i, 0, kLanes)), factor, to->numbers, i);
+        to->scale = most / whole::kMost;
       }
     return true;
-  }
-  static constexpr float kMost = 127 * 256 + 127;
 #else
-  bool split() {
     return false;
-  }
 #endif
+  }
 
   Matrix<float> x_;
   Group* groups_;
-  bool split_ = false;
+  bool rounded_ = false;
 };
 
 // sums[s][m] += x[m][k] * from[s][k], for one k.
@@ -141,13 +137,15 @@ template <int M, int S>
       for (int half = 0; half < 2; ++half) store(out[s][m] + half * kLanes, totals[s][m][half]);
 }
 
-#if defined(GRAFT_VNNI)
-// The same of rows that are split and a weight by fours.
+#if defined(GRAFT_WHOLE_PRODUCTS)
+// The same of rows that are rounded and weights that stand together.
 template <int M, int S>
-[[gnu::noinline]] void split_tiles(const Int8Rows& x, int64_t row, const Int8Weight& weight, int64_t first,
+[[gnu::noinline]] void whole_tiles(const Int8Rows& x, int64_t row, const Int8Weight& weight, int64_t first,
                                    int64_t apart, float (&out)[S][M][kTileColumns]) {
   using namespace simd;
-  constexpr int64_t kFours = 4 * kTileColumns;  // bytes
+  constexpr int64_t kTogether = whole::kTogether, kHalf = kTogether * kLanes;  // bytes of kLanes columns
+  // Steps at once, so that whole lines are fetched.
+  constexpr int64_t kSteps = std::max<int64_t>(1, 64 / (2 * kHalf));
   const Int8Rows::Group* xs[M];
   const int8_t* group[S];
   for (int m = 0; m < M; ++m) xs[m] = x.groups(row + m);
@@ -156,29 +154,33 @@ template <int M, int S>
 
   for (int64_t k = 0; k < weight.depth(); k += Int8Weight::kGroup) {
     const int64_t count = weight.group_depth(k);
-    vnni::Sums high[S][M][2] = {}, low[S][M][2] = {};
-    for (int64_t i = 0; i < count; i += 4) {
-      vnni::Fours upper[M], lower[M];
+    whole::Sums sums[S][M][2] = {};
+    const auto step = [&](int64_t i) __attribute__((always_inline)) {
+      whole::Factors factors[M];
 #pragma GCC unroll 8
-      for (int m = 0; m < M; ++m) {
-        upper[m] = vnni::broadcast(xs[m]->high + i);
-        lower[m] = vnni::broadcast(xs[m]->low + i);
-      }
+      for (int m = 0; m < M; ++m) factors[m] = whole::broadcast(xs[m]->numbers, i);
 #pragma GCC unroll 8
       for (int s = 0; s < S; ++s) {
-        const auto* from = reinterpret_cast<const uint8_t*>(Int8Weight::values(group[s])) + i / 4 * kFours;
+        const int8_t* from = Int8Weight::values(group[s]) + i * kTileColumns;
 #pragma GCC unroll 8
         for (int half = 0; half < 2; ++half) {
-          __builtin_prefetch(from + half * kFours / 2 + kFetchAhead);
-          const vnni::Fours w = vnni::load(from + half * kFours / 2);
+          if constexpr (kHalf >= 64) __builtin_prefetch(from + half * kHalf + kFetchAhead);
+          const whole::Weights w = whole::load(from + half * kHalf);
 #pragma GCC unroll 8
-          for (int m = 0; m < M; ++m) {
-            vnni::add_products(high[s][m][half], w, upper[m]);
-            vnni::add_products(low[s][m][half], w, lower[m]);
-          }
+          for (int m = 0; m < M; ++m) whole::add_products(sums[s][m][half], w, factors[m]);
         }
       }
+    };
+    int64_t i = 0;
+    if constexpr (kHalf < 64) {
+      for (; i + kSteps * kTogether <= count; i += kSteps * kTogether) {
+        for (int s = 0; s < S; ++s)
+          __builtin_prefetch(Int8Weight::values(group[s]) + i * kTileColumns + kFetchAhead);
+#pragma GCC unroll 8
+        for (int64_t j = 0; j < kSteps; ++j) step(i + j * kTogether);
+      }
     }
+    for (; i < count; i += kTogether) step(i);
 #pragma GCC unroll 8
     for (int s = 0; s < S; ++s) {
 #pragma GCC unroll 8
@@ -186,7 +188,7 @@ template <int M, int S>
         const Vec scale = load(Int8Weight::scales(group[s]) + half * kLanes);
 #pragma GCC unroll 8
         for (int m = 0; m < M; ++m) {
-          const Vec sum = vnni::joined(high[s][m][half], low[s][m][half], xs[m]->less);
+          const Vec sum = whole::result(sums[s][m][half], xs[m]->total);
           totals[s][m][half] = fma(sum * scale, broadcast(xs[m]->scale), totals[s][m][half]);
         }
       }
@@ -200,7 +202,7 @@ template <int M, int S>
 }
 #endif
 
-// The same of a weight by fours whose rows could not be split: rare, and so without any haste.
+// The same of rows that could not be rounded: rare, and so without any haste.
 template <int M, int S>
 [[gnu::noinline]] void unpacked_tiles(const Matrix<float>& x, int64_t row, const Int8Weight& weight,
                                       int64_t first, int64_t apart, float (&out)[S][M][kTileColumns]) {
@@ -227,13 +229,13 @@ inline void int8_rows(const Int8Rows& x, int64_t row, const Int8Weight& weight, 
   const auto tiles = [&]<int S>(int64_t first, int64_t apart, std::integral_constant<int, S>)
       __attribute__((always_inline)) {
     float out[S][M][kTileColumns];
-    if (!Int8Weight::by_fours())
+    if (!whole::available())
       int8_tiles<M, S>(x.x(), row, weight, first, apart, out);
-    else if (!x.is_split())
+    else if (!x.are_rounded())
       unpacked_tiles<M, S>(x.x(), row, weight, first, apart, out);
-#if defined(GRAFT_VNNI)
+#if defined(GRAFT_WHOLE_PRODUCTS)
     else
-      split_tiles<M, S>(x, row, weight, first, apart, out);
+      whole_tiles<M, S>(x, row, weight, first, apart, out);
 #endif
     for (int s = 0; s < S; ++s) {
       const int64_t column = (first + s * apart) * kTileColumns;

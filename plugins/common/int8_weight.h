@@ -11,7 +11,7 @@
 #include "gemm.h"
 #include "packed_memory.h"
 #include "simd.h"
-#include "vnni.h"
+#include "whole_products.h"
 
 namespace graft {
 
@@ -38,12 +38,12 @@ class Int8Weight {
   int64_t depth() const { return depth_; }
   int64_t tiles() const { return padded_columns(columns_) / kTileColumns; }
 
-  // Whether four of a column stand side by side, for VNNI: see tile().
-  static bool by_fours() { return vnni::available(); }
+  // How many of a column stand side by side: see tile().
+  static int64_t together() { return whole::available() ? whole::kTogether : 1; }
 
-  // Tile i: columns [i, i + 1) * kTileColumns, those beyond the last being zeros. For each group of its depth float
-  // scales[kTileColumns], then int8 q[depth of the group][kTileColumns]; or, by fours, uint8 (q + 128)[a fourth of the depth of
-  // the group, rounded up][kTileColumns][4].
+  // Tile i: columns [i, i + 1) * kTileColumns, those beyond the last being zeros. For each group of its depth
+  // float scales[kTileColumns], then int8 q[depth of the group / together(), rounded
+  // up][kTileColumns][together()], with whole::kFlipped bits if more than one stand together.
   const int8_t* tile(int64_t i) const { return memory_.data<int8_t>() + i * tile_bytes_; }
   static const float* scales(const int8_t* group) { return reinterpret_cast<const float*>(group); }
   static const int8_t* values(const int8_t* group) { return group + kScaleBytes; }
@@ -51,7 +51,7 @@ class Int8Weight {
   // Of a group with its scales, and so to the next one.
   static int64_t group_bytes(int64_t depth) {
     if (depth == 0) return 0;
-    return kScaleBytes + kTileColumns * (by_fours() ? (depth + 3) / 4 * 4 : depth);
+    return kScaleBytes + kTileColumns * ((depth + together() - 1) / together() * together());
   }
 
   // Columns [first, first + count), of which the first stands at the beginning of a tile, as floats for
@@ -73,13 +73,14 @@ class Int8Weight {
     using namespace simd;
     const Vec scale0 = load(scales(group)), scale1 = load(scales(group) + kLanes);
     const int8_t* from = values(group);
-#if defined(GRAFT_VNNI)
-    if (by_fours()) {
-      for (int64_t k = 0; k < depth; k += 4, from += 4 * kTileColumns) {
-        const auto* fours = reinterpret_cast<const uint8_t*>(from);
-        for (int j = 0; j < 4 && k + j < depth; ++j, to += kTileColumns) {
-          store(to, vnni::widened(vnni::load(fours), j) * scale0);
-          store(to + kLanes, vnni::widened(vnni::load(fours + 4 * kLanes), j) * scale1);
+#if defined(GRAFT_WHOLE_PRODUCTS)
+    if (whole::available()) {
+      constexpr int kTogether = whole::kTogether;
+      for (int64_t k = 0; k < depth; k += kTogether, from += kTogether * kTileColumns) {
+        const whole::Weights q0 = whole::load(from), q1 = whole::load(from + kTogether * kLanes);
+        for (int j = 0; j < kTogether && k + j < depth; ++j, to += kTileColumns) {
+          store(to, whole::widened(q0, j) * scale0);
+          store(to + kLanes, whole::widened(q1, j) * scale1);
         }
       }
       return;
@@ -112,8 +113,8 @@ class Int8Weight {
       std::copy_n(scale, kLanes, reinterpret_cast<float*>(to) + half);
       int8_t* group = to;
       to += group_bytes(count);
-      if (by_fours()) {
-        pack_fours(weight, column, half, k, count, inverse, group + kScaleBytes);
+      if (whole::available()) {
+        pack_together(weight, column, half, k, count, inverse, group + kScaleBytes);
         continue;
       }
       group += kScaleBytes;
@@ -128,14 +129,18 @@ class Int8Weight {
   }
 
   template <class W>
-  void pack_fours(const W* weight, int64_t column, int half, int64_t k, int64_t count, const float* inverse, int8_t* to) const {
+  void pack_together(const W* weight, int64_t column, int half, int64_t k, int64_t count,
+                     const float* inverse, int8_t* to) const {
     using namespace simd;
+    constexpr int kTogether = whole::kTogether;
     for (int i = 0; i < kLanes; ++i)
       for_lanes(count, [&](int64_t at, auto n) {
-        int8_t whole[kLanes] = {};
-        if (column + i < columns_) store(whole, load(weight + (column + i) * depth_ + k + at, n) * broadcast(inverse[i]));
-        for (int j = 0; j < kLanes; ++j) whole[j] = int8_t(whole[j] ^ -128);  // + 128
-        for (int j = 0; j < n; j += 4) std::memcpy(to + (at + j) * kTileColumns + (half + i) * 4, whole + j, 4);
+        int8_t q[kLanes] = {};
+        if (column + i < columns_)
+          store(q, load(weight + (column + i) * depth_ + k + at, n) * broadcast(inverse[i]));
+        for (int j = 0; j < kLanes; ++j) q[j] = int8_t(q[j] ^ whole::kFlipped);
+        for (int j = 0; j < n; j += kTogether)
+          std::memcpy(to + (at + j) * kTileColumns + (half + i) * kTogether, q + j, kTogether);
       });
   }
 
