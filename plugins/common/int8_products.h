@@ -143,9 +143,8 @@ template <int M, int S>
 [[gnu::noinline]] void whole_tiles(const Int8Rows& x, int64_t row, const Int8Weight& weight, int64_t first,
                                    int64_t apart, float (&out)[S][M][kTileColumns]) {
   using namespace simd;
-  constexpr int64_t kTogether = whole::kTogether, kHalf = kTogether * kLanes;  // bytes of kLanes columns
-  // Steps at once, so that whole lines are fetched.
-  constexpr int64_t kSteps = std::max<int64_t>(1, 64 / (2 * kHalf));
+  constexpr int64_t kTogether = whole::kTogether;
+  constexpr int64_t kStep = std::max<int64_t>(kTogether, 64 / kTileColumns);  // whole lines
   const Int8Rows::Group* xs[M];
   const int8_t* group[S];
   for (int m = 0; m < M; ++m) xs[m] = x.groups(row + m);
@@ -155,7 +154,7 @@ template <int M, int S>
   for (int64_t k = 0; k < weight.depth(); k += Int8Weight::kGroup) {
     const int64_t count = weight.group_depth(k);
     whole::Sums sums[S][M][2] = {};
-    const auto step = [&](int64_t i) __attribute__((always_inline)) {
+    const auto together = [&](int64_t i) __attribute__((always_inline)) {
       whole::Factors factors[M];
 #pragma GCC unroll 8
       for (int m = 0; m < M; ++m) factors[m] = whole::broadcast(xs[m]->numbers, i);
@@ -164,23 +163,21 @@ template <int M, int S>
         const int8_t* from = Int8Weight::values(group[s]) + i * kTileColumns;
 #pragma GCC unroll 8
         for (int half = 0; half < 2; ++half) {
-          if constexpr (kHalf >= 64) __builtin_prefetch(from + half * kHalf + kFetchAhead);
-          const whole::Weights w = whole::load(from + half * kHalf);
+          const whole::Weights w = whole::load(from + half * kTogether * kLanes);
 #pragma GCC unroll 8
           for (int m = 0; m < M; ++m) whole::add_products(sums[s][m][half], w, factors[m]);
         }
       }
     };
     int64_t i = 0;
-    if constexpr (kHalf < 64) {
-      for (; i + kSteps * kTogether <= count; i += kSteps * kTogether) {
-        for (int s = 0; s < S; ++s)
-          __builtin_prefetch(Int8Weight::values(group[s]) + i * kTileColumns + kFetchAhead);
+    for (; i + kStep <= count; i += kStep) {
+      for (int s = 0; s < S; ++s)
+        for (int64_t line = 0; line < kStep * kTileColumns; line += 64)
+          __builtin_prefetch(Int8Weight::values(group[s]) + i * kTileColumns + line + kFetchAhead);
 #pragma GCC unroll 8
-        for (int64_t j = 0; j < kSteps; ++j) step(i + j * kTogether);
-      }
+      for (int64_t j = 0; j < kStep; j += kTogether) together(i + j);
     }
-    for (; i < count; i += kTogether) step(i);
+    for (; i < count; i += kTogether) together(i);
 #pragma GCC unroll 8
     for (int s = 0; s < S; ++s) {
 #pragma GCC unroll 8
