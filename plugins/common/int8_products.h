@@ -5,6 +5,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cmath>
 #include <graft/plugin.hpp>
 
 #include "blocks.h"
@@ -48,15 +49,8 @@ class Int8Rows {
       for (int64_t k = 0; k < x_.width; k += Int8Weight::kGroup, ++to) {
         const float* from = x_[row] + k;
         const int64_t count = std::min(Int8Weight::kGroup, x_.width - k);
-        Vec largest = zero(), finite = zero();  // 0 * x is NaN for an infinity, too
-        for_lanes(count, [&](int64_t i, auto n) {
-          const Vec x = load(from + i, n);
-          largest = max(largest, max(x, zero() - x));
-          finite = fma(x, zero(), finite);
-        });
-        if (sum(finite) != 0) return false;
-        const float most = max_lane(largest);
-        if (most > 0 && most < kTiny) return false;
+        const float most = largest_magnitude(from, count);
+        if (std::isnan(most) || (most > 0 && most < kTiny)) return false;
         const Vec factor = broadcast(most > 0 ? whole::kMost / most : 0);
         to->total = 0;
         for (int64_t i = 0; i < Int8Weight::kGroup; i += kLanes)

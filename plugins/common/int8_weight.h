@@ -6,6 +6,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cmath>
 #include <graft/plugin.hpp>
 
 #include "gemm.h"
@@ -14,6 +15,19 @@
 #include "whole_products.h"
 
 namespace graft {
+
+// The largest |value|; NaN if one is infinite or not a number.
+template <class W>
+float largest_magnitude(const W* values, int64_t count) {
+  using namespace simd;
+  Vec largest = zero(), finite = zero();  // 0 * x is NaN for an infinity, too
+  for_lanes(count, [&](int64_t i, auto n) {
+    const Vec x = load(values + i, n);
+    largest = max(largest, max(x, zero() - x));
+    finite = fma(x, zero(), finite);
+  });
+  return max_lane(largest) + sum(finite);
+}
 
 class Int8Weight {
  public:
@@ -107,7 +121,9 @@ class Int8Weight {
       float scale[kLanes] = {}, inverse[kLanes] = {};
       for (int i = 0; i < kLanes && column + i < columns_; ++i) {
         constexpr float kSmallest = 1.5e-36f;
-        const float largest = largest_of(weight + (column + i) * depth_ + k, count);
+        const float largest = largest_magnitude(weight + (column + i) * depth_ + k, count);
+        if (std::isnan(largest))
+          throw plugin::Unsupported("a weight is infinite or not a number, which 8 bits do not hold");
         if (largest >= kSmallest) scale[i] = largest / 127, inverse[i] = 127 / largest;
       }
       std::copy_n(scale, kLanes, reinterpret_cast<float*>(to) + half);
@@ -142,20 +158,6 @@ class Int8Weight {
         for (int j = 0; j < n; j += kTogether)
           std::memcpy(to + (at + j) * kTileColumns + (half + i) * kTogether, q + j, kTogether);
       });
-  }
-
-  template <class W>
-  static float largest_of(const W* weights, int64_t count) {
-    using namespace simd;
-    Vec largest = zero(), finite = zero();  // 0 * w is NaN for an infinity, too
-    for_lanes(count, [&](int64_t i, auto n) {
-      const Vec w = load(weights + i, n);
-      largest = max(largest, max(w, zero() - w));
-      finite = fma(w, zero(), finite);
-    });
-    if (sum(finite) != 0)
-      throw plugin::Unsupported("a weight is infinite or not a number, which 8 bits do not hold");
-    return max_lane(largest);
   }
 
   int64_t columns_ = 0, depth_ = 0, tile_bytes_ = 0;

@@ -9,6 +9,9 @@
 #if defined(__AVX2__) && defined(__FMA__)
 #include <immintrin.h>
 #endif
+#if defined(__AVX512F__) && defined(__AVX512BW__) && defined(__AVX512DQ__) && defined(__AVX512VL__)
+#define GRAFT_AVX512 1
+#endif
 
 namespace graft::simd {
 
@@ -37,7 +40,7 @@ inline void from_real(float x, bf16* to) {
   *to = x != x ? bf16{0x7fc0} : bf16{uint16_t((bits + 0x7fff + ((bits >> 16) & 1)) >> 16)};
 }
 
-#if defined(__AVX512F__) && defined(__AVX512BW__) && defined(__AVX512DQ__) && defined(__AVX512VL__)
+#if defined(GRAFT_AVX512)
 
 inline constexpr int kLanes = 16;
 struct Vec {
@@ -355,7 +358,7 @@ inline void transpose(Vec (&rows)[kLanes]) {
 
 #endif
 
-#if !defined(__AVX512F__) || !defined(__AVX512BW__) || !defined(__AVX512DQ__) || !defined(__AVX512VL__)
+#if !defined(GRAFT_AVX512)
 // a * 2^n for integers n from -151 to 128, rounded once. 2^n in two factors, since one float's exponent does
 // not hold them all; adding 1.5 * 2^23 rounds to an integer that stands in the low bits.
 inline Vec scale(Vec a, Vec n) {

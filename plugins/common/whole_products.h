@@ -6,10 +6,10 @@
 
 #include "simd.h"
 
-#if defined(__AVX512F__) && defined(__AVX512BW__) && defined(__AVX512DQ__) && defined(__AVX512VL__)
+#if defined(GRAFT_AVX512)
 #include <cpuid.h>
-#define GRAFT_WHOLE_PRODUCTS 1
-#elif defined(__AVX2__) && defined(__FMA__)
+#endif
+#if defined(__AVX2__) && defined(__FMA__)
 #define GRAFT_WHOLE_PRODUCTS 1
 #endif
 
@@ -18,7 +18,7 @@ namespace graft::whole {
 // What numbers are at most: 127 * 256 + 127, which falls into two halves with signs.
 inline constexpr float kMost = 32639;
 
-#if defined(__AVX512F__) && defined(GRAFT_WHOLE_PRODUCTS)
+#if defined(GRAFT_AVX512)
 
 inline constexpr int kTogether = 4;
 inline constexpr uint8_t kFlipped = 128;  // weights without signs, as VNNI takes them: q + 128
