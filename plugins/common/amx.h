@@ -9,6 +9,7 @@
 #include "simd.h"
 
 #if defined(__AMX_BF16__) && defined(__AVX512BW__) && defined(__linux__)
+#define GRAFT_AMX 1
 #include <cpuid.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -16,7 +17,19 @@
 
 namespace graft::amx {
 
-#if defined(__AMX_BF16__) && defined(__AVX512BW__) && defined(__linux__)
+inline constexpr int64_t kDepth = 32;  // bf16 in a row of a tile
+inline int64_t whole_depth(int64_t depth) {
+  return (depth + kDepth - 1) / kDepth * kDepth;
+}
+
+// Rows of a left factor, or the tiles of a right one's 16 columns, `stride` elements from one to the next; or
+// of a factor that is the sum of two, high ones, to each of which there is one `low` elements further on.
+struct Factor {
+  const simd::bf16* data;
+  int64_t stride, low = 0;
+};
+
+#if defined(GRAFT_AMX)
 
 // Whether this process may use tiles. Linux gives their state, 8 KiB a thread, to processes that ask for it,
 // and for good: so nothing asks before the first product. Source: Documentation/arch/x86/xstate.rst.
@@ -30,8 +43,6 @@ static inline bool available() {
   }();
   return granted;
 }
-
-inline constexpr int64_t kDepth = 32;  // bf16 in a row of a tile
 
 // 16 rows of 32 bf16 each, as 16 x 16 pairs.
 using Pairs = simd::Vec[16];
@@ -123,11 +134,23 @@ class Tiles {
   Tiles(const Tiles&) = delete;
 };
 
-// c[32][32] (+)= left[32][32 steps] @ two columns of tiles; strides in elements.
-inline void multiply_tiles(int64_t steps, const simd::bf16* left, int64_t left_stride,
-                           const simd::bf16* right, int64_t right_stride, float* c, int64_t c_stride,
-                           bool add) {
-  const int64_t left_bytes = left_stride * 2, c_bytes = c_stride * 4;
+// x as bf16, to nearest, as float; finite, and halves away from zero.
+inline simd::Vec rounded(simd::Vec x) {
+  const __m512i bits = _mm512_add_epi32(_mm512_castps_si512(x.v), _mm512_set1_epi32(0x8000));
+  return {_mm512_castsi512_ps(_mm512_and_si512(bits, _mm512_set1_epi32(int(0xffff0000))))};
+}
+// Element i is {first[i], second[i]}, rounded so.
+inline simd::Vec rounded_pairs(simd::Vec first, simd::Vec second) {
+  const __m512i low = _mm512_add_epi32(_mm512_castps_si512(first.v), _mm512_set1_epi32(0x8000)),
+                high = _mm512_add_epi32(_mm512_castps_si512(second.v), _mm512_set1_epi32(0x8000));
+  return {_mm512_castsi512_ps(_mm512_mask_blend_epi16(0xaaaaaaaa, _mm512_srli_epi32(low, 16), high))};
+}
+
+// c[32][32] (+)= left[32][32 steps] @ right, whose tiles of a column of them lie one after the other. Of
+// factors in two parts all products but that of the low ones.
+template <int Parts = 1>
+inline void multiply_tiles(int64_t steps, Factor left, Factor right, float* c, int64_t c_stride, bool add) {
+  const int64_t left_bytes = left.stride * 2, c_bytes = c_stride * 4;
   if (add) {
     _tile_loadd(0, c, c_bytes);
     _tile_loadd(1, c + 16, c_bytes);
@@ -140,14 +163,31 @@ inline void multiply_tiles(int64_t steps, const simd::bf16* left, int64_t left_s
     _tile_zero(3);
   }
   for (int64_t step = 0; step < steps; ++step) {
-    _tile_loadd(4, left + step * kDepth, left_bytes);
-    _tile_loadd(6, right + step * 16 * kDepth, 64);
-    _tile_loadd(7, right + right_stride + step * 16 * kDepth, 64);
-    _tile_loadd(5, left + 16 * left_stride + step * kDepth, left_bytes);
+    const simd::bf16 *a = left.data + step * kDepth, *b = right.data + step * 16 * kDepth;
+    _tile_loadd(4, a, left_bytes);
+    _tile_loadd(6, b, 64);
+    _tile_loadd(7, b + right.stride, 64);
+    _tile_loadd(5, a + 16 * left.stride, left_bytes);
     _tile_dpbf16ps(0, 4, 6);
     _tile_dpbf16ps(1, 4, 7);
     _tile_dpbf16ps(2, 5, 6);
     _tile_dpbf16ps(3, 5, 7);
+    if constexpr (Parts == 2) {
+      _tile_loadd(4, a + left.low, left_bytes);
+      _tile_loadd(5, a + left.low + 16 * left.stride, left_bytes);
+      _tile_dpbf16ps(0, 4, 6);
+      _tile_dpbf16ps(1, 4, 7);
+      _tile_dpbf16ps(2, 5, 6);
+      _tile_dpbf16ps(3, 5, 7);
+      _tile_loadd(4, a, left_bytes);
+      _tile_loadd(6, b + right.low, 64);
+      _tile_loadd(7, b + right.low + right.stride, 64);
+      _tile_loadd(5, a + 16 * left.stride, left_bytes);
+      _tile_dpbf16ps(0, 4, 6);
+      _tile_dpbf16ps(1, 4, 7);
+      _tile_dpbf16ps(2, 5, 6);
+      _tile_dpbf16ps(3, 5, 7);
+    }
   }
   _tile_stored(0, c, c_bytes);
   _tile_stored(1, c + 16, c_bytes);

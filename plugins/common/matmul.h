@@ -100,7 +100,7 @@ class BlockMultiplier {
   template <class A, class B>
   void add_terms(const Product<A, B>& product, int64_t row, int64_t rows, int64_t column, int64_t columns,
                  int64_t k, int64_t depth, bool add) {
-#if defined(__AMX_BF16__)
+#if defined(GRAFT_AMX)
     if constexpr (std::is_same_v<A, simd::bf16> && std::is_same_v<B, simd::bf16>) {
       if (amx::available()) return add_tiles(product, row, rows, column, columns, k, depth, add);
     }
@@ -127,7 +127,7 @@ class BlockMultiplier {
     tile_columns(rows, columns, depth, left, left_stride, static_cast<const R*>(right_), kTileColumns,
                  kTileColumns * kDepth, result_, kColumns, add);
   }
-#if defined(__AMX_BF16__)
+#if defined(GRAFT_AMX)
   // The same on tiles, 2 x 2 at a time: rows and columns are filled up to multiples of 32.
   void add_tiles(const Product<simd::bf16, simd::bf16>& product, int64_t row, int64_t rows, int64_t column,
                  int64_t columns, int64_t k, int64_t depth, bool add) {
@@ -156,8 +156,9 @@ class BlockMultiplier {
     const int64_t steps = (depth + amx::kDepth - 1) / amx::kDepth;
     for (int64_t c = 0; c < whole_columns; c += 32) {
       for (int64_t r = 0; r < whole_rows; r += 32)
-        amx::multiply_tiles(steps, left + r * left_stride, left_stride, packed_right + c * kDepth,
-                            16 * kDepth, result_ + r * kColumns + c, kColumns, add);
+        amx::multiply_tiles(steps, {left + r * left_stride, left_stride},
+                            {packed_right + c * kDepth, 16 * kDepth}, result_ + r * kColumns + c, kColumns,
+                            add);
     }
   }
 #endif

@@ -6,7 +6,7 @@
 #include <graft/plugin.hpp>
 
 #include "../attention/forward.h"
-#include "../common/int8_products.h"
+#include "../common/int8_many_rows.h"
 #include "../common/math.h"
 #include "../common/reals.h"
 #include "layer.h"
@@ -19,13 +19,15 @@ class LayerPrompt {
  public:
   LayerPrompt(Workspace& workspace, const LayerSizes& sizes, uint32_t threads)
       : sizes_(sizes),
-        scratch_each_(many_rows_scratch(std::max({sizes.hidden, sizes.attended(), sizes.inner}))),
+        deepest_(std::max({sizes.hidden, sizes.attended(), sizes.inner})),
+        scratch_each_(many_rows_scratch(deepest_)),
         inputs_(workspace.take<float>(size_t(sizes.rows() * std::max(sizes.hidden, sizes.attended())))),
         projected_(workspace.take<float>(size_t(sizes.rows() * sizes.projected()))),
         sums_(workspace.take<float>(size_t(sizes.rows() * sizes.hidden))),
         hidden_(workspace.take<float>(size_t(sizes.rows() * sizes.inner))),
         queries_(workspace.take<T>(size_t(sizes.rows() * sizes.attended()))),
         attended_(workspace.take<T>(size_t(sizes.rows() * sizes.attended()))),
+        parts_(workspace.take<simd::bf16>(ManyRows<T>::needed(sizes.rows(), deepest_))),
         scratch_(workspace.take<float>(threads * scratch_each_)),
         attention_memory_(workspace) {
     Forward<T>::count_workspace(plan_of(sizes.capacity), threads, workspace);
@@ -35,9 +37,10 @@ class LayerPrompt {
            const LayerOptions& options, const LayerTensors<T>& tensors) const {
     const int64_t hidden = sizes_.hidden, width = sizes_.projected();
     norm(call, tensors.x, weights.input_norm, options.eps);
+    const ManyRows<T> normed = rows_of(call, inputs_, hidden);
     float* to = projected_;
     for (const Int8Weight* weight : {weights.q, weights.k, weights.v}) {
-      times(call, hidden, *weight, into(Rows<float>(to, sizes_.rows(), weight->columns(), width)));
+      times(call, normed, *weight, into(Rows<float>(to, sizes_.rows(), weight->columns(), width)));
       to += weight->columns();
     }
     turn(call, weights, options, tensors);
@@ -47,21 +50,22 @@ class LayerPrompt {
       copy_rows(attended_ + row * sizes_.attended(), 0, 1, sizes_.attended(), 1.0f,
                 inputs_ + row * sizes_.attended(), sizes_.attended());
     });
-    times(call, sizes_.attended(), *weights.o,
+    times(call, rows_of(call, inputs_, sizes_.attended()), *weights.o,
           [&](int64_t row, int64_t column, int64_t count, const float* products) {
             add_row(products, tensors.x[row] + column, sums_ + row * hidden + column, count);
           });
 
     norm(call, Rows<const float>(sums_, sizes_.rows(), hidden, hidden), weights.post_norm, options.eps);
-    times(call, hidden, *weights.gate, into(Rows<float>(hidden_, sizes_.rows(), sizes_.inner, sizes_.inner)));
-    times(call, hidden, *weights.up, [&](int64_t row, int64_t column, int64_t count, const float* ups) {
+    const ManyRows<T> summed = rows_of(call, inputs_, hidden);
+    times(call, summed, *weights.gate, into(Rows<float>(hidden_, sizes_.rows(), sizes_.inner, sizes_.inner)));
+    times(call, summed, *weights.up, [&](int64_t row, int64_t column, int64_t count, const float* ups) {
       simd::gate_row(hidden_ + row * sizes_.inner + column, ups, count);
     });
-    many_rows_times(call, {hidden_, sizes_.rows(), sizes_.inner, sizes_.inner}, *weights.down, scratch_,
-                    [&](int64_t row, int64_t column, int64_t count, const float* products) {
-                      const int64_t at = row * hidden + column;
-                      add_row(products, sums_ + at, tensors.out + at, count);
-                    });
+    times(call, rows_of(call, hidden_, sizes_.inner), *weights.down,
+          [&](int64_t row, int64_t column, int64_t count, const float* products) {
+            const int64_t at = row * hidden + column;
+            add_row(products, sums_ + at, tensors.out + at, count);
+          });
   }
 
  private:
@@ -77,10 +81,13 @@ class LayerPrompt {
     });
   }
 
-  // inputs_ in rows of `depth`, times the weight.
+  ManyRows<T> rows_of(const plugin::Call& call, const float* values, int64_t width) const {
+    return ManyRows<T>(call, {values, sizes_.rows(), width, width}, parts_);
+  }
   template <class Write>
-  void times(const plugin::Call& call, int64_t depth, const Int8Weight& weight, const Write& write) const {
-    many_rows_times(call, {inputs_, sizes_.rows(), depth, depth}, weight, scratch_, write);
+  void times(const plugin::Call& call, const ManyRows<T>& x, const Int8Weight& weight,
+             const Write& write) const {
+    many_rows_times(call, x, weight, scratch_, write);
   }
 
   template <class X>
@@ -129,9 +136,11 @@ class LayerPrompt {
   }
 
   const LayerSizes sizes_;
+  const int64_t deepest_;      // of the products
   const size_t scratch_each_;  // of a thread, floats
   float *inputs_, *projected_, *sums_, *hidden_;
   T *queries_, *attended_;  // B T (query heads) D
+  simd::bf16* parts_;
   float* scratch_;
   Workspace attention_memory_;  // as it is when attention takes its own
 };

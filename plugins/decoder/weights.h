@@ -3,7 +3,7 @@
 
 #include <graft/plugin.hpp>
 
-#include "../common/int8_products.h"
+#include "../common/int8_few_rows.h"
 #include "../common/products.h"
 
 namespace graft {

@@ -9,7 +9,8 @@
 
 #include "../common/blocks.h"
 #include "../common/dtype.h"
-#include "../common/int8_products.h"
+#include "../common/int8_few_rows.h"
+#include "../common/int8_many_rows.h"
 #include "../common/reals.h"
 
 namespace graft {
@@ -29,10 +30,14 @@ class Int8Linear {
   }
 
   size_t workspace_size(plugin::Arguments arguments, uint32_t threads) const {
+    const plugin::Tensor x = arguments.tensor(kX);
     Workspace workspace;
-    workspace.take<float>(reals_needed(arguments.tensor(kX)));
-    workspace.take<Int8Rows::Group>(Int8Rows::needed(kFewRows, weight_.depth()));
-    workspace.take<float>(threads * many_rows_scratch(weight_.depth()));
+    with_float_dtype(x.dtype(), [&]<class T>(T) {
+      workspace.take<float>(reals_needed(x));
+      workspace.take<Int8Rows::Group>(Int8Rows::needed(kFewRows, weight_.depth()));
+      workspace.take<simd::bf16>(ManyRows<T>::needed(row_count(x), weight_.depth()));
+      workspace.take<float>(threads * many_rows_scratch(weight_.depth()));
+    });
     return workspace.used();
   }
 
@@ -43,7 +48,8 @@ class Int8Linear {
       const Matrix<float> rows = as_reals<T>(call, x, workspace.take<float>(reals_needed(x)));
       auto* groups = workspace.take<Int8Rows::Group>(Int8Rows::needed(kFewRows, weight_.depth()));
       if (rows.rows <= kFewRows) return stream(call, Int8Rows(rows, groups), out.data<T>());
-      many_rows_times(call, rows, weight_,
+      auto* parts = workspace.take<simd::bf16>(ManyRows<T>::needed(rows.rows, weight_.depth()));
+      many_rows_times(call, ManyRows<T>(call, rows, parts), weight_,
                       workspace.take<float>(call.thread_count() * many_rows_scratch(weight_.depth())),
                       [&](int64_t row, int64_t column, int64_t count, const float* products) {
                         write(out.data<T>(), row, column, count, products);

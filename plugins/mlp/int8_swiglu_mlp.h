@@ -6,7 +6,8 @@
 #include <optional>
 
 #include "../common/dtype.h"
-#include "../common/int8_products.h"
+#include "../common/int8_few_rows.h"
+#include "../common/int8_many_rows.h"
 #include "../common/math.h"
 #include "../common/reals.h"
 #include "../common/rows.h"
@@ -35,8 +36,10 @@ class Int8SwiGLUMLP {
   size_t workspace_size(plugin::Arguments arguments, uint32_t threads) const {
     const plugin::Tensor x = arguments.tensor(kX);
     Workspace workspace;
-    workspace.take<float>(reals_needed(x));
-    Memory(workspace, *this, row_count(x), threads);
+    with_float_dtype(x.dtype(), [&]<class T>(T) {
+      workspace.take<float>(reals_needed(x));
+      Memory<T>(workspace, *this, row_count(x), threads);
+    });
     return workspace.used();
   }
 
@@ -47,7 +50,7 @@ class Int8SwiGLUMLP {
       Workspace workspace(call.workspace<void>());
       const Matrix<float> rows = as_reals<T>(call, x, workspace.take<float>(reals_needed(x)));
       if (rows.rows == 0) return;
-      const Memory memory(workspace, *this, rows.rows, call.thread_count());
+      const Memory<T> memory(workspace, *this, rows.rows, call.thread_count());
       if (rows.rows <= kFewRows)
         stream(call, rows, memory, out.data<T>());
       else
@@ -59,9 +62,11 @@ class Int8SwiGLUMLP {
   enum { kX, kGate, kUp, kDown, kOut, kGateOut, kUpOut };
   static constexpr int64_t kFewRows = 16;  // up to here streaming is faster than unpacking
 
+  template <class T>
   struct Memory {
     float *hidden, *ups;  // the latter of few rows
     Int8Rows::Group* groups;
+    simd::bf16* parts;
     float* scratch;  // many_rows_scratch() of each thread
 
     Memory(Workspace& workspace, const Int8SwiGLUMLP& mlp, int64_t rows, uint32_t threads) {
@@ -69,12 +74,13 @@ class Int8SwiGLUMLP {
       hidden = workspace.take<float>(size_t(rows * inner));
       ups = workspace.take<float>(size_t(kFewRows * inner));
       groups = workspace.take<Int8Rows::Group>(Int8Rows::needed(kFewRows, deepest));
+      parts = workspace.take<simd::bf16>(ManyRows<T>::needed(rows, deepest));
       scratch = workspace.take<float>(threads * many_rows_scratch(deepest));
     }
   };
 
   template <class T>
-  void stream(const plugin::Call& call, const Matrix<float>& x, const Memory& memory, T* out) const {
+  void stream(const plugin::Call& call, const Matrix<float>& x, const Memory<T>& memory, T* out) const {
     const int64_t inner = gate_.columns();
     const Rows<float> hidden(memory.hidden, x.rows, inner, inner);
     const Int8Rows rows(x, memory.groups);
@@ -93,15 +99,17 @@ class Int8SwiGLUMLP {
   }
 
   template <class T>
-  void multiply(const plugin::Call& call, const Matrix<float>& x, const Memory& memory, T* out) const {
+  void multiply(const plugin::Call& call, const Matrix<float>& x, const Memory<T>& memory, T* out) const {
     const int64_t inner = gate_.columns();
     const Rows<float> hidden(memory.hidden, x.rows, inner, inner);
-    many_rows_times(call, x, gate_, memory.scratch, into(hidden));
-    many_rows_times(call, x, up_, memory.scratch,
+    const ManyRows<T> rows(call, x, memory.parts);
+    many_rows_times(call, rows, gate_, memory.scratch, into(hidden));
+    many_rows_times(call, rows, up_, memory.scratch,
                     [&](int64_t row, int64_t column, int64_t count, const float* ups) {
                       simd::gate_row(hidden[row] + column, ups, count);
                     });
-    many_rows_times(call, {memory.hidden, x.rows, inner, inner}, down_, memory.scratch,
+    const ManyRows<T> between(call, {memory.hidden, x.rows, inner, inner}, memory.parts);
+    many_rows_times(call, between, down_, memory.scratch,
                     into(Rows<T>(out, x.rows, down_.columns(), down_.columns())));
   }
 

@@ -81,6 +81,7 @@ void expect_perplexity_of_the_model(const at::Tensor& ids, Loss loss_of, double 
   expect_near("kernels in float32     ", {.use_kernels = true, .dtype = "float32"}, 0.0001);
   expect_near("kernels in bfloat16    ", {.use_kernels = true, .dtype = "bfloat16"}, in_bfloat16);
   expect_near("kernels in int8        ", {.kernel_config = kInt8, .dtype = "float32"}, 0.01);
+  expect_near("and in bfloat16        ", {.kernel_config = kInt8, .dtype = "bfloat16"}, 0.01);
 }
 
 TEST(Precision, PerplexityOfEachKindOfKernelIsThatOfTheModel) {

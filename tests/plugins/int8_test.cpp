@@ -170,12 +170,14 @@ TEST_P(Int8LinearTest, NanAndInfinityOfAnInputReachTheirRowAlone) {
 TEST_P(Int8LinearTest, TinyAndHugeNumbers) {
   constexpr double kDenormal = 0x1p-130;
   const auto check = [&](double x_value, double weight_value, double relative, const std::string& what) {
-    const Array x = Array(dtype(), {2, 70}).fill(x_value),
-                weight = Array(dtype(), {3, 70}).fill(weight_value);
-    const double expected = 70 * x.get(0) * weight.get(0);
-    const Array out = run(kernel(), x, weight);
-    for (int64_t i = 0; i < out.numel(); ++i)
-      EXPECT_NEAR(out.get(i), expected, relative * std::abs(expected)) << what;
+    for (int64_t rows : {2, 20}) {
+      const Array x = Array(dtype(), {rows, 70}).fill(x_value),
+                  weight = Array(dtype(), {3, 70}).fill(weight_value);
+      const double expected = 70 * x.get(0) * weight.get(0);
+      const Array out = run(kernel(), x, weight);
+      for (int64_t i = 0; i < out.numel(); ++i)
+        EXPECT_NEAR(out.get(i), expected, relative * std::abs(expected)) << what << ", " << rows << " rows";
+    }
   };
   check(kDenormal, 1, 0.01, "denormal x");
   check(0x1p60, 0x1p-100, 0.01, "tiny weights");
@@ -184,6 +186,16 @@ TEST_P(Int8LinearTest, TinyAndHugeNumbers) {
   // Too small for a scale: zeros, which is off by less than anything that float would tell from zero beside
   // other weights.
   check(1, kDenormal, 1, "denormal weights");
+}
+
+// In float32 the largest of them are no bfloat16.
+TEST_P(Int8LinearTest, ManyRowsOfHugeNumbers) {
+  const Array x = Array(dtype(), {20, 70}).fill(0x1.fep127), weight = Array(dtype(), {3, 70}).fill(0x1p-100);
+  Array largest = Array(dtype(), {20, 70}).fill(0x1.fep127);
+  largest.set(70, std::numeric_limits<float>::max());
+  for (const Array* one : {&x, same(dtype(), kBfloat16) ? &x : &largest})
+    expect_close(graft_contract_linear_1, dtype(), product(values_of(*one), weight),
+                 run(kernel(), *one, weight), "huge");
 }
 
 TEST_P(Int8LinearTest, RefusesWeightsThatAreNotFinite) {

@@ -1,5 +1,5 @@
-// Products of x with an Int8Weight. Weights alone are rounded, to 8 bits; where the processor multiplies
-// whole numbers (common/whole_products.h) few rows of x are rounded as well, to 16 bits of the largest number
+// Products of a few rows of x with an Int8Weight. Weights alone are rounded, to 8 bits; where the processor
+// multiplies whole numbers (common/whole_products.h) x is rounded as well, to 16 bits of the largest number
 // in a group, which is less than what bfloat16 rounds. Sums of groups are float, and rows that are infinite,
 // no numbers or tiny are multiplied as float: so an infinity or a NaN spreads as in float.
 #pragma once
@@ -276,29 +276,6 @@ void few_rows_times(const Int8Rows& x, const Int8Weight& weight, int64_t begin, 
       const int64_t row = all * part / parts;
       rows(row, all * (part + 1) / parts - row, tile, tile + 1);
     }
-}
-
-// For one thread of many_rows_times: a block's columns and their products.
-inline size_t many_rows_scratch(int64_t depth) {
-  return PackedColumns<float>::size(kBlockColumns, depth) + size_t(kBlockRows * kBlockColumns);
-}
-
-// write(row, column, count, products) for all rows of x, which wait for arithmetic: blocks of the weight are
-// unpacked to float. `scratch`: many_rows_scratch(depth or more) floats for each thread.
-template <class Write>
-void many_rows_times(const plugin::Call& call, const Matrix<float>& x, const Int8Weight& weight,
-                     float* scratch, const Write& write) {
-  const size_t scratch_each = many_rows_scratch(weight.depth());
-  for_blocks(call, x.rows, weight.columns(), [&](const Block& block) {
-    float* memory = scratch + block.worker * scratch_each;
-    float* products = memory + PackedColumns<float>::size(kBlockColumns, weight.depth());
-    const PackedColumns<float> packed = weight.unpack(block.column, block.columns, memory);
-    for_row_blocks(block, [&](int64_t row, int64_t rows) {
-      packed.multiply(x, row, rows, products, packed.width());
-      for (int64_t r = 0; r < rows; ++r)
-        write(row + r, block.column, block.columns, products + r * packed.width());
-    });
-  });
 }
 
 // body(begin, end) for all tiles of a weight: one range for each thread, so that all read as much, but of 64
