@@ -58,8 +58,7 @@ void Bpe::read_vocabulary(const Fields& json, const ModelFile& file) {
   const Fields vocabulary = json.object("vocab");
   for (const auto& [token, id] : vocabulary.items())
     vocabulary.fail(token, "has no id between 0 and " + std::to_string(highest_id));
-  vocabulary_.reserve(file.vocabulary.size());
-  for (const auto& [token, id] : file.vocabulary) vocabulary_.insert_or_assign(token, id);
+  vocabulary_ = Vocabulary(file.vocabulary);
   for (std::size_t byte = 0; byte < byte_ids_.size(); ++byte) {
     byte_ids_[byte] = id_of(character_of_byte(static_cast<std::uint8_t>(byte))).value_or(no_id);
   }
@@ -88,11 +87,6 @@ void Bpe::read_merges(const Fields& json, const ModelFile& file) {
       add(parse_merge(json, merge));
   }
   merges_ = MergeTable(merges);
-}
-
-std::optional<Id> Bpe::id_of(std::string_view token) const {
-  const auto found = vocabulary_.find(token);
-  return found == vocabulary_.end() ? std::nullopt : std::optional(found->second);
 }
 
 void Bpe::encode(std::string_view word, std::vector<std::int64_t>& ids) const {

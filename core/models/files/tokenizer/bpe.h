@@ -6,17 +6,15 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <vector>
 
 #include "json_text.h"
 #include "tokenizer/merge_table.h"
 #include "tokenizer/model_file.h"
+#include "tokenizer/vocabulary.h"
 #include "tokenizer/word_cache.h"
 
 namespace graft::detail {
-
-using Vocabulary = std::unordered_map<std::string, Id, StringHash, std::equal_to<>>;
 
 /// Thread-safe after construction; the cache locks for itself.
 class Bpe {
@@ -30,7 +28,7 @@ class Bpe {
   void encode(std::string_view word, std::vector<std::int64_t>& ids) const;
 
   const Vocabulary& vocabulary() const { return vocabulary_; }
-  std::optional<Id> id_of(std::string_view token) const;
+  std::optional<Id> id_of(std::string_view token) const { return vocabulary_.id_of(token); }
 
  private:
   void read_vocabulary(const Fields& json, const ModelFile& file);

@@ -4,7 +4,7 @@
 #include <malloc.h>
 #endif
 
-#include <unordered_map>
+#include <map>
 
 #include "tokenizer/added_tokens.h"
 #include "tokenizer/bpe.h"
@@ -27,11 +27,8 @@ struct Tokenizer::Parts {
   detail::PostProcessor post_processor;
   detail::SpecialTokenIds special;
 
-  struct Token {
-    std::string bytes;
-    bool special = false;
-  };
-  std::vector<Token> tokens;  // by id; what has no token has no bytes
+  detail::StringList bytes;   // of tokens by id; what has no token has none
+  std::vector<bool> specials;  // by id
 
   Parts(const detail::ModelFile& file, const Fields& json, const Fields& config);
   void index_tokens();
@@ -63,18 +60,33 @@ Tokenizer::Parts::Parts(const detail::ModelFile& file, const Fields& json, const
 }
 
 void Tokenizer::Parts::index_tokens() {
-  const auto token_at = [&](std::int32_t id) -> Token& {
-    const auto index = static_cast<std::size_t>(id);
-    if (tokens.size() <= index) tokens.resize(index + 1);
-    return tokens[index];
+  const detail::Vocabulary& vocabulary = bpe.vocabulary();
+  constexpr std::size_t kNone = -1;
+  std::vector<std::size_t> places;  // in the vocabulary, by id
+  const auto make_room_for = [&](std::int32_t id) {
+    if (places.size() <= static_cast<std::size_t>(id)) places.resize(static_cast<std::size_t>(id) + 1, kNone);
   };
-  tokens.reserve(bpe.vocabulary().size() + added.all().size());
-  for (const auto& [token, id] : bpe.vocabulary()) token_at(id).bytes = detail::bytes_of_token(token);
+  places.reserve(vocabulary.size() + added.all().size());
+  for (std::size_t i = 0; i < vocabulary.size(); ++i) {
+    make_room_for(vocabulary.id(i));
+    places[static_cast<std::size_t>(vocabulary.id(i))] = i;
+  }
+  std::map<std::int32_t, std::string> texts;
   for (const auto& [content, token] : added.all()) {
     // As the reference implementation does: a token that is found in normalised text decodes to it.
-    const std::string text = token.normalized ? normalizer(content) : content;
-    token_at(token.id) = {detail::bytes_of_token(text), token.special};
+    texts[token.id] = token.normalized ? normalizer(content) : content;
+    make_room_for(token.id);
   }
+  specials.resize(places.size());
+  for (const auto& [content, token] : added.all()) specials[static_cast<std::size_t>(token.id)] = token.special;
+  bytes.reserve(places.size());
+  for (std::size_t id = 0; id < places.size(); ++id) {
+    if (const auto text = texts.find(static_cast<std::int32_t>(id)); text != texts.end())
+      bytes.push_back(detail::bytes_of_token(text->second));
+    else
+      bytes.push_back(places[id] == kNone ? std::string() : detail::bytes_of_token(vocabulary.name(places[id])));
+  }
+  bytes.shrink_to_fit();
 }
 
 void Tokenizer::Parts::encode_text(std::string_view text, std::vector<std::int64_t>& ids) const {
@@ -134,8 +146,7 @@ std::string Tokenizer::decode(std::span<const std::int64_t> ids, DecodeOptions o
 }
 
 std::string_view Tokenizer::token_bytes(std::int64_t id) const {
-  return id >= 0 && id < size() ? std::string_view(parts_->tokens[static_cast<std::size_t>(id)].bytes)
-                                : std::string_view();
+  return id >= 0 && id < size() ? parts_->bytes[static_cast<std::size_t>(id)] : std::string_view();
 }
 
 std::optional<std::int64_t> Tokenizer::id_of(std::string_view token) const {
@@ -145,11 +156,11 @@ std::optional<std::int64_t> Tokenizer::id_of(std::string_view token) const {
 }
 
 bool Tokenizer::is_special(std::int64_t id) const {
-  return id >= 0 && id < size() && parts_->tokens[static_cast<std::size_t>(id)].special;
+  return id >= 0 && id < size() && parts_->specials[static_cast<std::size_t>(id)];
 }
 
 std::int64_t Tokenizer::size() const {
-  return static_cast<std::int64_t>(parts_->tokens.size());
+  return static_cast<std::int64_t>(parts_->bytes.size());
 }
 std::optional<std::int64_t> Tokenizer::bos_id() const {
   return parts_->special.bos;

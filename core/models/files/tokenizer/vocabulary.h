@@ -1,0 +1,62 @@
+// Tokens as tokenizer.json writes them, and their ids.
+#pragma once
+
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string_view>
+#include <vector>
+
+#include "tokenizer/model_file.h"
+#include "tokenizer/string_list.h"
+
+namespace graft::detail {
+
+/// An open-addressing hash table of places in a list; thread-safe once it is filled.
+class Vocabulary {
+ public:
+  /// Of two tokens of one name the later counts.
+  explicit Vocabulary(const std::vector<std::pair<std::string, Id>>& tokens = {})
+      : slots_(std::bit_ceil(2 * tokens.size() + 2), empty) {
+    names_.reserve(tokens.size());
+    ids_.reserve(tokens.size());
+    for (const auto& [name, id] : tokens) {
+      std::int32_t& slot = slots_[slot_of(name)];
+      if (slot == empty) {
+        slot = static_cast<std::int32_t>(ids_.size());
+        names_.push_back(name);
+        ids_.push_back(id);
+      } else {
+        ids_[static_cast<std::size_t>(slot)] = id;
+      }
+    }
+    names_.shrink_to_fit();
+  }
+
+  std::size_t size() const { return ids_.size(); }
+  std::string_view name(std::size_t i) const { return names_[i]; }
+  Id id(std::size_t i) const { return ids_[i]; }
+
+  std::optional<Id> id_of(std::string_view name) const {
+    const std::int32_t slot = slots_[slot_of(name)];
+    return slot == empty ? std::nullopt : std::optional(ids_[static_cast<std::size_t>(slot)]);
+  }
+
+ private:
+  static constexpr std::int32_t empty = -1;
+
+  std::size_t slot_of(std::string_view name) const {
+    const std::size_t mask = slots_.size() - 1;
+    std::size_t at = std::hash<std::string_view>{}(name) & mask;
+    while (slots_[at] != empty && names_[static_cast<std::size_t>(slots_[at])] != name) at = (at + 1) & mask;
+    return at;
+  }
+
+  StringList names_;
+  std::vector<Id> ids_;
+  std::vector<std::int32_t> slots_;
+};
+
+}  // namespace graft::detail
