@@ -1,11 +1,13 @@
 // Int8Weight: the weight of out = x @ weight^T in 8 bits and in an order in which it streams from memory.
 //
 // Each kGroup weights of a row, along its depth, share a scale: weight ~ scale * q, q in [-127, 127], the
-// scale being the largest |weight| / 127; the error is at most scale / 2. Source: round-to-nearest with
-// absolute maxima, as in Dettmers et al. 2022, arXiv:2208.07339, without their outlier columns.
+// scale being the largest |weight| / 127, rounded up to bfloat16; the error is at most scale / 2. Source:
+// round-to-nearest with absolute maxima, as in Dettmers et al. 2022, arXiv:2208.07339, without their outlier
+// columns.
 #pragma once
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <graft/plugin.hpp>
 
@@ -56,10 +58,10 @@ class Int8Weight {
   static int64_t together() { return whole::available() ? whole::kTogether : 1; }
 
   // Tile i: columns [i, i + 1) * kTileColumns, those beyond the last being zeros. For each group of its depth
-  // float scales[kTileColumns], then int8 q[depth of the group / together(), rounded
+  // bf16 scales[kTileColumns], then int8 q[depth of the group / together(), rounded
   // up][kTileColumns][together()], with whole::kFlipped bits if more than one stand together.
   const int8_t* tile(int64_t i) const { return memory_.data<int8_t>() + i * tile_bytes_; }
-  static const float* scales(const int8_t* group) { return reinterpret_cast<const float*>(group); }
+  static const simd::bf16* scales(const int8_t* group) { return reinterpret_cast<const simd::bf16*>(group); }
   static const int8_t* values(const int8_t* group) { return group + kScaleBytes; }
   int64_t group_depth(int64_t k) const { return std::min(kGroup, depth_ - k); }
   // Of a group with its scales, and so to the next one.
@@ -107,7 +109,7 @@ class Int8Weight {
   }
 
  private:
-  static constexpr int64_t kScaleBytes = kTileColumns * int64_t{sizeof(float)};
+  static constexpr int64_t kScaleBytes = kTileColumns * int64_t{sizeof(simd::bf16)};
   static constexpr int64_t kLine = 64;
 
   // kLanes columns of a tile, from `half` on.
@@ -118,15 +120,18 @@ class Int8Weight {
     int8_t* to = memory_.data<int8_t>() + tile * tile_bytes_;
     for (int64_t k = 0; k < depth_; k += kGroup) {
       const int64_t count = group_depth(k);
-      float scale[kLanes] = {}, inverse[kLanes] = {};
+      bf16 scale[kLanes] = {};
+      float inverse[kLanes] = {};
       for (int i = 0; i < kLanes && column + i < columns_; ++i) {
         constexpr float kSmallest = 1.5e-36f;
         const float largest = largest_magnitude(weight + (column + i) * depth_ + k, count);
         if (std::isnan(largest))
           throw plugin::Unsupported("a weight is infinite or not a number, which 8 bits do not hold");
-        if (largest >= kSmallest) scale[i] = largest / 127, inverse[i] = 127 / largest;
+        if (largest < kSmallest) continue;
+        scale[i] = rounded_up(largest / 127);
+        inverse[i] = 1 / to_real(scale[i]);
       }
-      std::copy_n(scale, kLanes, reinterpret_cast<float*>(to) + half);
+      std::copy_n(scale, kLanes, reinterpret_cast<bf16*>(to) + half);
       int8_t* group = to;
       to += group_bytes(count);
       if (whole::available()) {
@@ -142,6 +147,11 @@ class Int8Weight {
         for (int i = 0; i < n; ++i) store(group + (at + i) * kTileColumns + half, block[i] * load(inverse));
       });
     }
+  }
+
+  // The least bf16 that is not below x >= 0, which is finite.
+  static simd::bf16 rounded_up(float x) {
+    return {uint16_t((std::bit_cast<uint32_t>(x) + 0xffff) >> 16)};
   }
 
   template <class W>

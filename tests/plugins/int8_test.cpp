@@ -26,6 +26,13 @@ std::vector<double> values_of(const Array& array) {
   return values;
 }
 
+// largest / 127, rounded up to bfloat16, which has 8 bits.
+double scale_of(double largest) {
+  int exponent;
+  const double mantissa = std::frexp(largest / 127, &exponent);
+  return std::ldexp(std::ceil(std::ldexp(mantissa, 8)), exponent - 8);
+}
+
 // x @ weight^T + bias.
 std::vector<double> product(const std::vector<double>& x, const Array& weight, const Array* bias = nullptr) {
   const int64_t columns = weight.shape()[0], depth = weight.shape()[1];
@@ -148,7 +155,7 @@ TEST_P(Int8LinearTest, ErrsByHalfAScaleForEachWeightAtMost) {
           largest = std::max(largest, std::abs(weight.get(column * kDepth + k)));
           xs += std::abs(x.get(row * kDepth + k));
         }
-        allowed += xs * largest / 127 / 2 * 1.001, size += xs * largest;
+        allowed += xs * scale_of(largest) / 2 * 1.001, size += xs * largest;
       }
       EXPECT_LE(std::abs(out.get(i) - expected[size_t(i)]), allowed + rounding * size) << "element " << i;
       sum += std::abs(out.get(i) - expected[size_t(i)]);

@@ -23,11 +23,11 @@ class Contender:
 CONTENDERS = (
     Contender("own layers", "float32", "graft", "off", weight_bytes=4),
     Contender("kernels", "float32", "graft", "strict", weight_bytes=4),
-    Contender("int8 kernels", "float32", "graft", "strict", INT8, weight_bytes=1 + 4 / 64, asked_for="int8"),
+    Contender("int8 kernels", "float32", "graft", "strict", INT8, weight_bytes=1 + 2 / 64, asked_for="int8"),
     Contender("transformers", "float32", "transformers", weight_bytes=4),
     Contender("own layers", "bfloat16", "graft", "off", weight_bytes=2),
     Contender("kernels", "bfloat16", "graft", "strict", weight_bytes=2),
-    Contender("int8 kernels", "bfloat16", "graft", "strict", INT8, weight_bytes=1 + 4 / 64, asked_for="int8"),
+    Contender("int8 kernels", "bfloat16", "graft", "strict", INT8, weight_bytes=1 + 2 / 64, asked_for="int8"),
     Contender("transformers", "bfloat16", "transformers", weight_bytes=2),
     Contender("llama.cpp", "Q4_1", "llama.cpp"),
 )

@@ -6,10 +6,10 @@ import sys
 import time
 
 from llama_cpp import Llama
-from peer import peak_mib, tell
+from peer import Libraries, peak_mib, tell
 
 file, ids, new_tokens, prefill_tokens, threads = sys.argv[1], json.loads(sys.argv[2]), *map(int, sys.argv[3:6])
-libraries_mib = peak_mib()
+libraries = Libraries()
 start = time.monotonic()
 model = Llama(file, n_ctx=1024, n_threads=threads, n_threads_batch=threads, verbose=False)
 opened = time.monotonic()
@@ -19,7 +19,7 @@ for token in model.generate(ids, temp=0.0, repeat_penalty=1.0):
     out.append(token)
     if len(out) == new_tokens or token == model.token_eos():
         break
-peak = peak_mib()
+peak, libraries_mib = peak_mib(), libraries.mib()
 longer, prefill = [ids[i % len(ids)] for i in range(prefill_tokens)], []
 for _ in range(2):
     model.reset()

@@ -4,12 +4,12 @@ import sys
 import time
 
 import torch
-from peer import peak_mib, tell
+from peer import Libraries, peak_mib, tell
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 folder, dtype, prompt, new_tokens, prefill_tokens, threads = *sys.argv[1:4], *map(int, sys.argv[4:7])
 torch.set_num_threads(threads)
-libraries_mib = peak_mib()
+libraries = Libraries()
 
 
 class Clock:
@@ -36,7 +36,7 @@ with torch.no_grad():
     clock = Clock()
     out = model.generate(torch.tensor([ids]), max_new_tokens=new_tokens, do_sample=False, streamer=clock)
     times = clock.times[1:]
-    peak = peak_mib()
+    peak, libraries_mib = peak_mib(), libraries.mib()
     longer, prefill = torch.tensor([[ids[i % len(ids)] for i in range(prefill_tokens)]]), []
     for _ in range(2):
         prefill_start = time.monotonic()

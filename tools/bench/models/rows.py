@@ -12,7 +12,7 @@ SPREADS = (
     "process_seconds",
     "bind_seconds",
     "peak_mib",
-    "peak_of_libraries_mib",
+    "libraries_mib",
     "others_share",
 )
 
@@ -40,8 +40,7 @@ def row_of(contender, results, weights, peer=()):
             for key in ("tokens_per_second", "prefill_tokens_per_second")
         }
     row["peak_ratio"] = row["peak_mib"][1] / row["weight_mib"]
-    # What opening the libraries took was there before the first weight.
-    row["peak_ratio_without_libraries"] = (row["peak_mib"][1] - row["peak_of_libraries_mib"][1]) / row["weight_mib"]
+    row["peak_ratio_without_libraries"] = (row["peak_mib"][1] - row["libraries_mib"][1]) / row["weight_mib"]
     for key in ("sampling_share", "tokenizer_share"):
         if key in results[-1]:
             row[key] = results[-1][key]
