@@ -11,6 +11,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "alone.h"
 #include "graft/activation_checkpoint.h"
@@ -77,7 +78,7 @@ at::Tensor Attention::forward(const at::Tensor& x, const DecoderContext& context
   const at::Tensor out = context.pages != nullptr   ? attend_pages(q.squeeze(2), k.squeeze(2), v.squeeze(2), context)
                          : context.packed_queries   ? attend_packed(q.squeeze(2), k.squeeze(2), v.squeeze(2), context)
                                                     : attend(q, k, v, context);
-  return o_proj_->forward(out.reshape({batch, tokens, q.size(1) * head_dim_}));
+  return o_proj_->forward(context.asked_of(out.reshape({batch, tokens, q.size(1) * head_dim_})));
 }
 
 at::Tensor Attention::attend(const at::Tensor& q, at::Tensor k, at::Tensor v, const DecoderContext& context) const {
@@ -145,9 +146,10 @@ DecoderLayer::DecoderLayer(Weights& weights, const std::string& prefix, const Mo
                       : std::optional(register_kernel_layer(*this, "DecoderLayer/1", options_of(config, layer)))) {}
 
 at::Tensor DecoderLayer::forward(const at::Tensor& x, const DecoderContext& context) const {
-  const at::Tensor attended = self_attn_->forward(input_layernorm_->forward(x), context);
-  const auto [normed, sum] = add_norm_slot_({attended, x}, [&] {
-    const at::Tensor residual = x + attended;
+  const at::Tensor attended = self_attn_->forward(input_layernorm_->forward(x), context),
+                   asked = context.asked_of(x);
+  const auto [normed, sum] = add_norm_slot_({attended, asked}, [&] {
+    const at::Tensor residual = asked + attended;
     return std::tuple(post_attention_layernorm_->forward(residual), residual);
   });
   const at::Tensor out = mlp_->forward(normed);
@@ -205,6 +207,7 @@ at::Tensor Decoder::forward(const at::Tensor& input_ids, const at::Tensor& posit
     return context.packed_queries ? context.packed_queries->pack(x.expand_as(input_ids)).unsqueeze(1) : x;
   };
   at::Tensor x = at::embedding(embed_tokens_->weight, packed(input_ids));
+  const int64_t asked_of_the_last = std::exchange(context.last_tokens, 0);
 
   for (size_t i = 0; i < layers_.size(); ++i) {
     const std::shared_ptr<DecoderLayer>& layer = layers_[i];
@@ -219,6 +222,7 @@ at::Tensor Decoder::forward(const at::Tensor& input_ids, const at::Tensor& posit
       x = x.to(device);
       context.move_to(device);
     }
+    if (i + 1 == layers_.size()) context.last_tokens = asked_of_the_last;
     // Backward runs it again after this forward has returned: what it needs goes along.
     const auto block = [layer, context](const at::Tensor& input) { return layer->forward(input, context); };
     x = context.checkpoint ? checkpoint(block, x) : block(x);

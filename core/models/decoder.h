@@ -35,7 +35,14 @@ struct DecoderContext {
   std::optional<Packing> packed_queries = {}, packed_keys = {};
   bool fused_attention = true;
   bool checkpoint = false;  // activations of a layer are computed again in backward
+  /// So many tokens at a row's end are all that anyone asks of the last layer; 0: all of them. Not of packed
+  /// tokens.
+  int64_t last_tokens = 0;
 
+  /// Those of x [B, T, …] that somebody asks for.
+  at::Tensor asked_of(const at::Tensor& x) const {
+    return last_tokens == 0 ? x : x.narrow(1, x.size(1) - last_tokens, last_tokens).contiguous();
+  }
   void move_to(c10::Device device);
 };
 

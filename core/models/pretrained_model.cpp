@@ -135,6 +135,8 @@ CausalLMOutput PreTrainedModel::forward_checked(const at::Tensor& given_ids, con
   if (context.cache != nullptr && !context.mask.defined() && !options.position_ids.defined()) {
     context.whole = model_->whole_layers(*context.cache, input_ids.size(0), tokens);
   }
+  const bool only_last = options.logits_to_keep > 0 && options.logits_to_keep < tokens;
+  if (only_last && !context.packed_queries) context.last_tokens = options.logits_to_keep;
   at::Tensor positions = options.position_ids;
   if (!positions.defined()) {
     positions = context.mask.defined()
@@ -151,9 +153,7 @@ CausalLMOutput PreTrainedModel::forward_checked(const at::Tensor& given_ids, con
   CausalLMOutput output;
   if (!skip_logits) {
     if (packed) hidden = packed->unpack(hidden.squeeze(1));
-    if (options.logits_to_keep > 0 && options.logits_to_keep < tokens) {
-      hidden = hidden.narrow(1, tokens - options.logits_to_keep, options.logits_to_keep);
-    }
+    if (only_last) hidden = hidden.narrow(1, hidden.size(1) - options.logits_to_keep, options.logits_to_keep);
     output.logits = lm_head_->forward(hidden);
   }
   if (loss) {

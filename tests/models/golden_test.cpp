@@ -1,7 +1,9 @@
 // Both families against transformers on small random checkpoints: logits, loss, gradients, greedy tokens.
+#include "golden.h"
+
+#include <ATen/ops/cat.h>
 #include <gtest/gtest.h>
 
-#include "golden.h"
 #include "graft/auto_model.h"
 
 namespace graft {
@@ -48,6 +50,40 @@ TEST_P(Golden, LogitsOfALeftPaddedBatchEqualTransformersWhereTheMaskIsOne) {
   const at::Tensor expected = floats(golden_["logits"]).view(logits.sizes());
   const at::Tensor difference = ((logits - expected) * mask_.unsqueeze(-1)).abs();
   EXPECT_LT(difference.max().item<float>(), 2e-5f);
+}
+
+// The last layer computes for these alone, from all tokens before them.
+TEST_P(Golden, LogitsToKeepAreTheLastOfAllLogits) {
+  const at::Tensor whole = ids(golden_["unpadded_input_ids"]), batch = at::cat({whole, whole.flip(1)});
+  const at::NoGradGuard no_grad;
+  for (const auto& [input_ids, mask] :
+       {std::pair(whole, at::Tensor()), {batch, at::Tensor()}, {input_ids_, mask_}}) {
+    const at::Tensor all = model_->forward(input_ids, {.attention_mask = mask}).logits;
+    for (int64_t keep : {int64_t{1}, int64_t{3}, input_ids.size(1), input_ids.size(1) + 1}) {
+      const at::Tensor kept =
+          model_->forward(input_ids, {.attention_mask = mask, .logits_to_keep = keep}).logits;
+      const int64_t last = std::min(keep, input_ids.size(1));
+      ASSERT_EQ(kept.sizes(), (std::vector<int64_t>{input_ids.size(0), last, all.size(2)}));
+      const at::Tensor expected = all.narrow(1, all.size(1) - last, last);
+      at::Tensor difference = (kept - expected).abs();
+      if (mask.defined()) difference = difference * mask.narrow(1, mask.size(1) - last, last).unsqueeze(-1);
+      EXPECT_LT(difference.max().item<float>(), 1e-5f) << keep;
+    }
+  }
+}
+
+TEST_P(Golden, GradientsOfKeptLogitsAreThoseOfAll) {
+  const at::Tensor input_ids = ids(golden_["unpadded_input_ids"]);
+  const auto gradients = [&](int64_t keep) {
+    model_->zero_grad();
+    model_->forward(input_ids, {.logits_to_keep = keep}).logits.select(1, -1).pow(2).sum().backward();
+    std::vector<at::Tensor> found;
+    for (const at::Tensor& parameter : model_->parameters()) found.push_back(parameter.grad().clone());
+    return found;
+  };
+  const std::vector<at::Tensor> all = gradients(0), kept = gradients(1);
+  for (size_t i = 0; i < all.size(); ++i)
+    EXPECT_LT((kept[i] - all[i]).abs().max().item<float>(), 1e-4f * all[i].abs().max().item<float>()) << i;
 }
 
 TEST_P(Golden, LossAndGradientsEqualTransformers) {
