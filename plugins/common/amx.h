@@ -17,7 +17,7 @@
 
 namespace graft::amx {
 
-inline constexpr int64_t kDepth = 32;  // bf16 in a row of a tile
+inline constexpr int64_t kDepth = 32, kTile = 16 * kDepth;  // bf16 in a row of a tile, in a tile
 inline int64_t whole_depth(int64_t depth) {
   return (depth + kDepth - 1) / kDepth * kDepth;
 }
@@ -78,8 +78,11 @@ inline void load_across(const Rows<const simd::bf16>& from, int64_t line, int64_
                          : simd::zero();
   }
 }
+inline void store(simd::Vec pairs, simd::bf16* to) {
+  simd::store(reinterpret_cast<float*>(to), pairs);
+}
 inline void store(const Pairs& pairs, simd::bf16* to, int64_t stride) {
-  for (int i = 0; i < 16; ++i) simd::store(reinterpret_cast<float*>(to + i * stride), pairs[i]);
+  for (int i = 0; i < 16; ++i) store(pairs[i], to + i * stride);
 }
 
 // The left factor, rows [row, row + rows) and depth [k, k + depth), as to[r * stride + k], rows and depth
@@ -101,7 +104,8 @@ inline void pack_left(const Rows<const simd::bf16>& from, bool across, int64_t r
 }
 
 // The right factor, depth [k, k + depth) and columns [column, column + columns), as tiles, those of 16
-// columns one after the other, `steps` of them. `across`: it does not lie transposed.
+// columns one after the other, `steps` of them; columns are filled up with zeros to whole pairs of tiles.
+// `across`: it does not lie transposed.
 inline void pack_right(const Rows<const simd::bf16>& from, bool across, int64_t k, int64_t depth,
                        int64_t column, int64_t columns, simd::bf16* to, int64_t steps) {
   for (int64_t c = 0; c < columns; c += 16) {
@@ -113,9 +117,11 @@ inline void pack_right(const Rows<const simd::bf16>& from, bool across, int64_t 
         load_along(from, column + c, columns - c, k + at, depth - at, pairs);
         simd::transpose(pairs);
       }
-      store(pairs, to + (c / 16 * steps + at / kDepth) * 16 * kDepth, kDepth);
+      store(pairs, to + (c / 16 * steps + at / kDepth) * kTile, kDepth);
     }
   }
+  const int64_t packed = (columns + 15) / 16;
+  if (packed % 2 == 1) std::fill_n(to + packed * steps * kTile, steps * kTile, simd::bf16{0});
 }
 
 // Eight tiles of full size for as long as it lives; afterwards threads are switched without them.

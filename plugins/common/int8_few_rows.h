@@ -49,7 +49,7 @@ class Int8Rows {
       for (int64_t k = 0; k < x_.width; k += Int8Weight::kGroup, ++to) {
         const float* from = x_[row] + k;
         const int64_t count = std::min(Int8Weight::kGroup, x_.width - k);
-        const float most = largest_magnitude(from, count);
+        const float most = simd::largest_magnitude(from, count);
         if (std::isnan(most) || (most > 0 && most < kTiny)) return false;
         const Vec factor = broadcast(most > 0 ? whole::kMost / most : 0);
         to->total = 0;

@@ -11,6 +11,7 @@
 #include <cmath>
 #include <graft/plugin.hpp>
 
+#include "amx.h"
 #include "gemm.h"
 #include "packed_memory.h"
 #include "simd.h"
@@ -18,22 +19,12 @@
 
 namespace graft {
 
-// The largest |value|; NaN if one is infinite or not a number.
-template <class W>
-float largest_magnitude(const W* values, int64_t count) {
-  using namespace simd;
-  Vec largest = zero(), finite = zero();  // 0 * x is NaN for an infinity, too
-  for_lanes(count, [&](int64_t i, auto n) {
-    const Vec x = load(values + i, n);
-    largest = max(largest, max(x, zero() - x));
-    finite = fma(x, zero(), finite);
-  });
-  return max_lane(largest) + sum(finite);
-}
-
 class Int8Weight {
  public:
   static constexpr int64_t kGroup = 64;
+  // See common/many_rows.h: beside 8 bits bfloat16 is exact enough for what is bfloat16 itself.
+  template <class T>
+  static constexpr int kParts = std::is_same_v<T, simd::bf16> ? 1 : 2;
 
   Int8Weight() = default;
 
@@ -84,6 +75,36 @@ class Int8Weight {
     return {memory, count, depth_};
   }
 
+#if defined(GRAFT_AMX)
+  // The same as tiles of bf16 in one part or two, for TileColumns.
+  template <int Parts>
+  void unpack_tiles(int64_t first, int64_t count, simd::bf16* high, simd::bf16* low) const {
+    using namespace simd;
+    static_assert(kTileColumns == 2 * 16 && kGroup % amx::kDepth == 0);
+    const int64_t half_size = amx::whole_depth(depth_) * 16;  // of 16 columns
+    float values[kGroup * kTileColumns];
+    for (int64_t column = 0; column < count; column += kTileColumns) {
+      const int8_t* group = tile((first + column) / kTileColumns);
+      int64_t at = column / 16 * half_size;
+      for (int64_t k = 0; k < depth_; k += kGroup) {
+        const int64_t depth = group_depth(k), whole_depth = amx::whole_depth(depth);
+        unpack_group(group, depth, values);
+        std::fill(values + depth * kTileColumns, values + whole_depth * kTileColumns, 0.0f);
+        for (const float* from = values; from < values + whole_depth * kTileColumns;
+             from += 2 * kTileColumns, at += 2 * 16)
+          for (int half = 0; half < 2; ++half) {
+            const Vec even = load(from + half * 16), odd = load(from + kTileColumns + half * 16);
+            amx::store(amx::rounded_pairs(even, odd), high + at + half * half_size);
+            if constexpr (Parts == 2)
+              amx::store(amx::rounded_pairs(even - amx::rounded(even), odd - amx::rounded(odd)),
+                         low + at + half * half_size);
+          }
+        group += group_bytes(depth);
+      }
+    }
+  }
+#endif
+
   // to[depth][kTileColumns]
   static void unpack_group(const int8_t* group, int64_t depth, float* to) {
     using namespace simd;
@@ -124,7 +145,7 @@ class Int8Weight {
       float inverse[kLanes] = {};
       for (int i = 0; i < kLanes && column + i < columns_; ++i) {
         constexpr float kSmallest = 1.5e-36f;
-        const float largest = largest_magnitude(weight + (column + i) * depth_ + k, count);
+        const float largest = simd::largest_magnitude(weight + (column + i) * depth_ + k, count);
         if (std::isnan(largest))
           throw plugin::Unsupported("a weight is infinite or not a number, which 8 bits do not hold");
         if (largest < kSmallest) continue;

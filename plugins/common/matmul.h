@@ -150,8 +150,6 @@ class BlockMultiplier {
     }
     amx::pack_right(product.right.rows, !product.right.transposed, k, depth, column, columns, packed_right,
                     kSteps);
-    for (int64_t c = (columns + 15) / 16 * 16; c < whole_columns; c += 16)
-      std::fill_n(packed_right + c * kDepth, 16 * kDepth, simd::bf16{0});
     const amx::Tiles tiles;
     const int64_t steps = (depth + amx::kDepth - 1) / amx::kDepth;
     for (int64_t c = 0; c < whole_columns; c += 32) {

@@ -50,4 +50,23 @@ inline void store(T* p, VecOf<T> a, std::integral_constant<int, N>) {
   store(p, a);
 }
 
+// The largest of what it takes, without signs; NaN if that was infinite or not a number.
+class Magnitude {
+ public:
+  void take(Vec x) {
+    largest_ = max(largest_, max(x, zero() - x));
+    finite_ = fma(x, zero(), finite_);  // 0 * x is NaN for an infinity, too
+  }
+  float largest() const { return max_lane(largest_) + sum(finite_); }
+
+ private:
+  Vec largest_ = zero(), finite_ = zero();
+};
+template <class T>
+float largest_magnitude(const T* values, int64_t count) {
+  Magnitude magnitude;
+  for_lanes(count, [&](int64_t i, auto n) { magnitude.take(load(values + i, n)); });
+  return magnitude.largest();
+}
+
 }  // namespace graft::simd

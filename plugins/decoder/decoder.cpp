@@ -21,13 +21,19 @@ struct DecoderLayer {
 
   static bool supports(const Attributes&, Arguments arguments) {
     const LayerSizes sizes = sizes_of(arguments);
-    return sizes.fit(arguments.tensor(at::q).size(0), arguments.tensor(at::k).size(0)) && serves_step(sizes);
+    return sizes.fit(arguments.tensor(at::q).size(0), arguments.tensor(at::k).size(0)) &&
+           (serves_step(sizes) || sizes.tokens > kMostRows);
   }
 
   size_t workspace_size(Arguments arguments, uint32_t threads) const {
+    const LayerSizes sizes = sizes_of(arguments);
     Workspace workspace;
-    with_dtype(arguments.tensor(at::x).dtype(),
-               [&]<class T>(T) { StepMemory<T, PlainWeight<T>>(workspace, sizes_of(arguments), threads); });
+    with_dtype(arguments.tensor(at::x).dtype(), [&]<class T>(T) {
+      if (serves_step(sizes))
+        StepMemory<T, PlainWeight<T>>(workspace, sizes, threads);
+      else
+        LayerPrompt<T, PlainWeight<T>>(workspace, sizes, threads);
+    });
     return workspace.used();
   }
 
@@ -51,9 +57,13 @@ struct DecoderLayer {
                                        q_norm ? q_norm->data<T>() : nullptr,
                                        k_norm ? k_norm->data<T>() : nullptr,
                                        post_norm.data<T>()};
-      const StepMemory<T, W> memory(workspace, sizes, call.thread_count());
-      LayerStep(memory, weights, options, LayerTensors<T>(x, cos, sin, length, k_cache, v_cache, out))
-          .run(call);
+      const LayerTensors<T> tensors(x, cos, sin, length, k_cache, v_cache, out);
+      if (serves_step(sizes)) {
+        const StepMemory<T, W> memory(workspace, sizes, call.thread_count());
+        LayerStep(memory, weights, options, tensors).run(call);
+      } else {
+        LayerPrompt<T, W>(workspace, sizes, call.thread_count()).run(call, weights, options, tensors);
+      }
     });
   }
 

@@ -52,7 +52,7 @@ class Int8DecoderLayer {
       LayerSizes few = sizes;
       few.batch = std::min(sizes.batch, kMostRows), few.tokens = std::min(sizes.tokens, kMostRows);
       StepMemory<T, PackedWeight>(step, few, threads);
-      LayerPrompt<T>(prompt, sizes, threads);
+      LayerPrompt<T, PackedWeight>(prompt, sizes, threads);
     });
     return std::max(step.used(), prompt.used());
   }
@@ -70,13 +70,13 @@ class Int8DecoderLayer {
     with_float_dtype(x.dtype(), [&]<class T>(T) {
       const LayerTensors<T> tensors(x, cos, sin, length, k_cache, v_cache, out);
       Workspace workspace(call.workspace<void>());
+      const LayerWeights<PackedWeight, float> weights = this->weights();
       if (serves_step(sizes)) {
         const StepMemory<T, PackedWeight> memory(workspace, sizes, call.thread_count());
-        const auto weights = this->weights<PackedWeight>();
         LayerStep(memory, weights, options_, tensors).run(call);
       } else {
-        LayerPrompt<T>(workspace, sizes, call.thread_count())
-            .run(call, weights<const Int8Weight*>(), options_, tensors);
+        LayerPrompt<T, PackedWeight>(workspace, sizes, call.thread_count())
+            .run(call, weights, options_, tensors);
       }
     });
   }
@@ -86,8 +86,8 @@ class Int8DecoderLayer {
     return LayerSizes(x, cache, q_.columns(), gate_.columns());
   }
 
-  template <class W>
-  LayerWeights<W, float> weights() const {
+  LayerWeights<PackedWeight, float> weights() const {
+    using W = PackedWeight;
     const auto norm = [](const std::vector<float>& values) {
       return values.empty() ? nullptr : values.data();
     };

@@ -1,12 +1,11 @@
-// LayerPrompt: a decoder layer in 8 bits for many new tokens, which wait for arithmetic: step by step over
-// all of them, blocks of a weight unpacked to float. What lies between is float, in the workspace; queries
-// and the cache are of x's dtype.
+// LayerPrompt: a decoder layer for many new tokens, which wait for arithmetic: step by step over all of them.
+// What lies between is float (double for float64), in the workspace; queries and the cache are of x's dtype.
 #pragma once
 
 #include <graft/plugin.hpp>
 
 #include "../attention/forward.h"
-#include "../common/int8_many_rows.h"
+#include "../common/many_rows.h"
 #include "../common/math.h"
 #include "../common/reals.h"
 #include "layer.h"
@@ -14,55 +13,55 @@
 
 namespace graft {
 
-template <class T>
+template <class T, class Weight>
 class LayerPrompt {
+  using R = simd::Real<T>;
+  using ManyRows = RowsFor<T, Weight>;
+
  public:
   LayerPrompt(Workspace& workspace, const LayerSizes& sizes, uint32_t threads)
       : sizes_(sizes),
         deepest_(std::max({sizes.hidden, sizes.attended(), sizes.inner})),
         scratch_each_(many_rows_scratch(deepest_)),
-        inputs_(workspace.take<float>(size_t(sizes.rows() * std::max(sizes.hidden, sizes.attended())))),
-        projected_(workspace.take<float>(size_t(sizes.rows() * sizes.projected()))),
-        sums_(workspace.take<float>(size_t(sizes.rows() * sizes.hidden))),
-        hidden_(workspace.take<float>(size_t(sizes.rows() * sizes.inner))),
+        inputs_(workspace.take<R>(size_t(sizes.rows() * std::max(sizes.hidden, sizes.attended())))),
+        projected_(workspace.take<R>(size_t(sizes.rows() * sizes.projected()))),
+        sums_(workspace.take<R>(size_t(sizes.rows() * sizes.hidden))),
+        hidden_(workspace.take<R>(size_t(sizes.rows() * sizes.inner))),
         queries_(workspace.take<T>(size_t(sizes.rows() * sizes.attended()))),
         attended_(workspace.take<T>(size_t(sizes.rows() * sizes.attended()))),
-        parts_(workspace.take<simd::bf16>(ManyRows<T>::needed(sizes.rows(), deepest_))),
-        scratch_(workspace.take<float>(threads * scratch_each_)),
+        parts_(workspace.take<simd::bf16>(ManyRows::needed(sizes.rows(), deepest_))),
+        scratch_(workspace.take<R>(threads * scratch_each_)),
         attention_memory_(workspace) {
     Forward<T>::count_workspace(plan_of(sizes.capacity), threads, workspace);
   }
 
-  void run(const plugin::Call& call, const LayerWeights<const Int8Weight*, float>& weights,
-           const LayerOptions& options, const LayerTensors<T>& tensors) const {
+  template <class N>
+  void run(const plugin::Call& call, const LayerWeights<Weight, N>& weights, const LayerOptions& options,
+           const LayerTensors<T>& tensors) const {
     const int64_t hidden = sizes_.hidden, width = sizes_.projected();
     norm(call, tensors.x, weights.input_norm, options.eps);
-    const ManyRows<T> normed = rows_of(call, inputs_, hidden);
-    float* to = projected_;
-    for (const Int8Weight* weight : {weights.q, weights.k, weights.v}) {
-      times(call, normed, *weight, into(Rows<float>(to, sizes_.rows(), weight->columns(), width)));
+    const ManyRows normed = rows_of(call, inputs_, hidden);
+    R* to = projected_;
+    for (const Weight* weight : {&weights.q, &weights.k, &weights.v}) {
+      times(call, normed, *weight, into(Rows<R>(to, sizes_.rows(), weight->columns(), width)));
       to += weight->columns();
     }
     turn(call, weights, options, tensors);
     for (int64_t b = 0; b < sizes_.batch; ++b) attend(call, options, tensors, b);
 
-    for_rows(call, sizes_.attended(), [&](int64_t row, uint32_t) {
-      copy_rows(attended_ + row * sizes_.attended(), 0, 1, sizes_.attended(), 1.0f,
-                inputs_ + row * sizes_.attended(), sizes_.attended());
-    });
-    times(call, rows_of(call, inputs_, sizes_.attended()), *weights.o,
-          [&](int64_t row, int64_t column, int64_t count, const float* products) {
+    times(call, rows_of(call, as_reals(call, attended_, inputs_), sizes_.attended()), weights.o,
+          [&](int64_t row, int64_t column, int64_t count, const R* products) {
             add_row(products, tensors.x[row] + column, sums_ + row * hidden + column, count);
           });
 
-    norm(call, Rows<const float>(sums_, sizes_.rows(), hidden, hidden), weights.post_norm, options.eps);
-    const ManyRows<T> summed = rows_of(call, inputs_, hidden);
-    times(call, summed, *weights.gate, into(Rows<float>(hidden_, sizes_.rows(), sizes_.inner, sizes_.inner)));
-    times(call, summed, *weights.up, [&](int64_t row, int64_t column, int64_t count, const float* ups) {
+    norm(call, Rows<const R>(sums_, sizes_.rows(), hidden, hidden), weights.post_norm, options.eps);
+    const ManyRows summed = rows_of(call, inputs_, hidden);
+    times(call, summed, weights.gate, into(Rows<R>(hidden_, sizes_.rows(), sizes_.inner, sizes_.inner)));
+    times(call, summed, weights.up, [&](int64_t row, int64_t column, int64_t count, const R* ups) {
       simd::gate_row(hidden_ + row * sizes_.inner + column, ups, count);
     });
-    times(call, rows_of(call, hidden_, sizes_.inner), *weights.down,
-          [&](int64_t row, int64_t column, int64_t count, const float* products) {
+    times(call, rows_of(call, hidden_, sizes_.inner), weights.down,
+          [&](int64_t row, int64_t column, int64_t count, const R* products) {
             const int64_t at = row * hidden + column;
             add_row(products, sums_ + at, tensors.out + at, count);
           });
@@ -81,17 +80,25 @@ class LayerPrompt {
     });
   }
 
-  ManyRows<T> rows_of(const plugin::Call& call, const float* values, int64_t width) const {
-    return ManyRows<T>(call, {values, sizes_.rows(), width, width}, parts_);
+  // The attended as reals: as they are, or in `memory`.
+  const R* as_reals(const plugin::Call& call, const T* attended, R* memory) const {
+    if constexpr (std::is_same_v<T, R>) return attended;
+    const int64_t width = sizes_.attended();
+    for_rows(call, width, [&](int64_t row, uint32_t) {
+      copy_rows(attended + row * width, 0, 1, width, R{1}, memory + row * width, width);
+    });
+    return memory;
+  }
+  ManyRows rows_of(const plugin::Call& call, const R* values, int64_t width) const {
+    return ManyRows(call, {values, sizes_.rows(), width, width}, parts_);
   }
   template <class Write>
-  void times(const plugin::Call& call, const ManyRows<T>& x, const Int8Weight& weight,
-             const Write& write) const {
-    many_rows_times(call, x, weight, scratch_, write);
+  void times(const plugin::Call& call, const ManyRows& x, const Weight& weight, const Write& write) const {
+    many_rows_times(call, x, weight.many_rows(), scratch_, write);
   }
 
-  template <class X>
-  void norm(const plugin::Call& call, const Rows<const X>& x, const float* weight, double eps) const {
+  template <class X, class N>
+  void norm(const plugin::Call& call, const Rows<const X>& x, const N* weight, double eps) const {
     const int64_t width = sizes_.hidden;
     for_rows(call, width, [&](int64_t row, uint32_t) {
       scale_row(x[row], row_rstd(x[row], width, eps), weight, inputs_ + row * width, width);
@@ -99,19 +106,20 @@ class LayerPrompt {
   }
 
   // Queries and, into the cache, keys through their norms and rotation, and the values.
-  void turn(const plugin::Call& call, const LayerWeights<const Int8Weight*, float>& weights,
-            const LayerOptions& options, const LayerTensors<T>& tensors) const {
+  template <class N>
+  void turn(const plugin::Call& call, const LayerWeights<Weight, N>& weights, const LayerOptions& options,
+            const LayerTensors<T>& tensors) const {
     for_rows(call, sizes_.projected(), [&](int64_t row, uint32_t worker) {
       const int64_t b = row / sizes_.tokens, position = tensors.past(sizes_, b) + row % sizes_.tokens;
-      float* scaled = scratch_ + worker * scratch_each_;
-      const float* from = projected_ + row * sizes_.projected();
+      R* scaled = scratch_ + worker * scratch_each_;
+      const R* from = projected_ + row * sizes_.projected();
       for (int64_t head = 0; head < sizes_.query_heads; ++head, from += sizes_.dim)
         turn_head(from, weights.q_norm, sizes_, options, tensors, position, scaled,
                   queries_ + row * sizes_.attended() + head * sizes_.dim);
       for (int64_t head = 0; head < sizes_.key_heads; ++head, from += sizes_.dim) {
         turn_head(from, weights.k_norm, sizes_, options, tensors, position, scaled,
                   tensors.k_cache.row(b, head, position));
-        write_row(from + sizes_.keys(), sizes_.dim, 1.0f, tensors.v_cache.row(b, head, position));
+        write_row(from + sizes_.keys(), sizes_.dim, R{1}, tensors.v_cache.row(b, head, position));
       }
     });
   }
@@ -129,19 +137,19 @@ class LayerPrompt {
         Heads<T>(queries_ + first, 0, sizes_.dim, sizes_.attended()),
         row_of(tensors.k_cache),
         row_of(tensors.v_cache),
-        float(options.scale),
-        0.0f};
+        R(options.scale),
+        R{0}};
     Workspace memory = attention_memory_;
     Forward<T>(attention, {attended_ + first, nullptr, 0}).run(call, memory);
   }
 
   const LayerSizes sizes_;
   const int64_t deepest_;      // of the products
-  const size_t scratch_each_;  // of a thread, floats
-  float *inputs_, *projected_, *sums_, *hidden_;
+  const size_t scratch_each_;  // of a thread, reals
+  R *inputs_, *projected_, *sums_, *hidden_;
   T *queries_, *attended_;  // B T (query heads) D
   simd::bf16* parts_;
-  float* scratch_;
+  R* scratch_;
   Workspace attention_memory_;  // as it is when attention takes its own
 };
 

@@ -1,8 +1,11 @@
-// The weights of a decoder layer as its products read them: as they lie in memory, or in 8 bits.
+// The weights of a decoder layer as its products read them: as they lie in memory, or in 8 bits. Of few rows
+// columns stream from memory by units, times(); what many rows need many_rows() gives, see
+// common/many_rows.h.
 #pragma once
 
 #include <graft/plugin.hpp>
 
+#include "../common/gemm.h"
 #include "../common/int8_few_rows.h"
 #include "../common/products.h"
 
@@ -28,6 +31,22 @@ class PlainWeight {
   static size_t row_memory(int64_t, int64_t) { return 0; }
   static Rows rows(const Matrix<R>& x, RowMemory*) { return x; }
 
+  const PlainWeight& many_rows() const { return *this; }
+  template <class>
+  static constexpr int kParts = std::is_same_v<T, simd::bf16> ? 1 : 0;
+  int64_t depth() const { return depth_; }
+  PackedColumns<R> unpack(int64_t first, int64_t count, R* memory) const {
+    return {memory, data_ + first * depth_, depth_, count, depth_};
+  }
+#if defined(GRAFT_AMX)
+  template <int Parts>
+  void unpack_tiles(int64_t first, int64_t count, simd::bf16* high, simd::bf16*) const {
+    static_assert(Parts == 1);
+    amx::pack_right(graft::Rows<const T>(data_, columns_, depth_, depth_), /*across=*/false, 0, depth_, first,
+                    count, high, amx::whole_depth(depth_) / amx::kDepth);
+  }
+#endif
+
   // to[row * stride + column] for the columns of units [begin, end) and all rows of x.
   void times(const Rows& x, int64_t begin, int64_t end, R* to, int64_t stride) const {
     few_rows_times(x, data_, depth_, begin * kUnit, std::min(columns_, end * kUnit),
@@ -51,6 +70,10 @@ class PackedWeight {
   int64_t columns() const { return weight_->columns(); }
   int64_t units() const { return weight_->tiles(); }
   int64_t unit_bytes() const { return kUnit * weight_->depth(); }
+
+  const Int8Weight& many_rows() const { return *weight_; }
+  template <class T>
+  static constexpr int kParts = Int8Weight::kParts<T>;
 
   static size_t row_memory(int64_t rows, int64_t depth) { return Int8Rows::needed(rows, depth); }
   static Rows rows(const Matrix<float>& x, RowMemory* memory) { return Rows(x, memory); }

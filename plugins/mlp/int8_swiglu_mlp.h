@@ -7,7 +7,7 @@
 
 #include "../common/dtype.h"
 #include "../common/int8_few_rows.h"
-#include "../common/int8_many_rows.h"
+#include "../common/many_rows.h"
 #include "../common/math.h"
 #include "../common/reals.h"
 #include "../common/rows.h"
@@ -74,7 +74,7 @@ class Int8SwiGLUMLP {
       hidden = workspace.take<float>(size_t(rows * inner));
       ups = workspace.take<float>(size_t(kFewRows * inner));
       groups = workspace.take<Int8Rows::Group>(Int8Rows::needed(kFewRows, deepest));
-      parts = workspace.take<simd::bf16>(ManyRows<T>::needed(rows, deepest));
+      parts = workspace.take<simd::bf16>(RowsFor<T, Int8Weight>::needed(rows, deepest));
       scratch = workspace.take<float>(threads * many_rows_scratch(deepest));
     }
   };
@@ -102,13 +102,13 @@ class Int8SwiGLUMLP {
   void multiply(const plugin::Call& call, const Matrix<float>& x, const Memory<T>& memory, T* out) const {
     const int64_t inner = gate_.columns();
     const Rows<float> hidden(memory.hidden, x.rows, inner, inner);
-    const ManyRows<T> rows(call, x, memory.parts);
+    const RowsFor<T, Int8Weight> rows(call, x, memory.parts);
     many_rows_times(call, rows, gate_, memory.scratch, into(hidden));
     many_rows_times(call, rows, up_, memory.scratch,
                     [&](int64_t row, int64_t column, int64_t count, const float* ups) {
                       simd::gate_row(hidden[row] + column, ups, count);
                     });
-    const ManyRows<T> between(call, {memory.hidden, x.rows, inner, inner}, memory.parts);
+    const RowsFor<T, Int8Weight> between(call, {memory.hidden, x.rows, inner, inner}, memory.parts);
     many_rows_times(call, between, down_, memory.scratch,
                     into(Rows<T>(out, x.rows, down_.columns(), down_.columns())));
   }

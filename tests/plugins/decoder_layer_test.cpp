@@ -84,13 +84,30 @@ class DecoderLayerTest : public KernelTest {
     check(s);
   }
 
-  void check_bits_for_any_number_of_threads(const Shape& s) {
-    const Layer first = layer(s);
-    ASSERT_EQ(run(first, 1), GRAFT_OK);
-    for (uint32_t threads : {2, 3, 7, 16}) {
-      const Layer other = layer(s);
-      ASSERT_EQ(run(other, threads), GRAFT_OK);
-      EXPECT_EQ(other.arrays[kOut].bits(), first.arrays[kOut].bits()) << threads << " threads";
+  void check_prompts() {
+    for (int64_t tokens : {17, 70, 130})
+      for (bool norms : {false, true}) {
+        Shape s;
+        s.tokens = tokens, s.capacity = 200, s.lengths = {0}, s.head_norms = norms;
+        check(s, 3);
+        s.lengths = {70, 0};
+        check(s, 1);
+        s.window = 20;
+        check(s, 2, /*gaps=*/true);
+      }
+  }
+
+  void check_bits_for_any_number_of_threads() {
+    const Shape step{.hidden = 257, .inner = 500, .capacity = 300, .lengths = {200, 3}};
+    const Shape prompt{.tokens = 40, .hidden = 130, .inner = 300, .capacity = 300, .lengths = {200, 3}};
+    for (const Shape& s : {step, prompt}) {
+      const Layer first = layer(s);
+      ASSERT_EQ(run(first, 1), GRAFT_OK);
+      for (uint32_t threads : {2, 3, 7, 16}) {
+        const Layer other = layer(s);
+        ASSERT_EQ(run(other, threads), GRAFT_OK);
+        EXPECT_EQ(other.arrays[kOut].bits(), first.arrays[kOut].bits()) << s.text() << threads << " threads";
+      }
     }
   }
 
@@ -131,7 +148,7 @@ TEST_P(DecoderLayerTest, ALengthThatIsNoneStaysWithinTheCache) {
   check_lengths_that_are_none();
 }
 TEST_P(DecoderLayerTest, SameBitsForAnyNumberOfThreads) {
-  check_bits_for_any_number_of_threads({.hidden = 257, .inner = 500, .capacity = 300, .lengths = {200, 3}});
+  check_bits_for_any_number_of_threads();
 }
 
 // Its steps wait for one another, and must not for a thread that has not begun.
@@ -148,11 +165,13 @@ TEST_P(DecoderLayerTest, AnEmptyBatchIsNothing) {
   EXPECT_EQ(run(layer(s), 2), GRAFT_OK) << last_error();
 }
 
-TEST_P(DecoderLayerTest, MoreRowsThanAStepStreamsAreLeftToTheLayer) {
+TEST_P(DecoderLayerTest, Prompts) {
+  check_prompts();
+}
+
+TEST_P(DecoderLayerTest, ManyRowsOfFewTokensAreLeftToTheLayer) {
   Shape s;
-  s.tokens = 17;
-  EXPECT_EQ(run(layer(s), 2), GRAFT_UNSUPPORTED);
-  s.tokens = 1, s.lengths = std::vector<int64_t>(17, 3);
+  s.lengths = std::vector<int64_t>(17, 3);
   EXPECT_EQ(run(layer(s), 2), GRAFT_UNSUPPORTED);
   s.lengths.pop_back();
   check(s);
@@ -187,22 +206,11 @@ TEST_P(Int8DecoderLayerTest, ALengthThatIsNoneStaysWithinTheCache) {
   check_lengths_that_are_none();
 }
 TEST_P(Int8DecoderLayerTest, SameBitsForAnyNumberOfThreads) {
-  check_bits_for_any_number_of_threads({.hidden = 257, .inner = 500, .capacity = 300, .lengths = {200, 3}});
-  check_bits_for_any_number_of_threads(
-      {.tokens = 40, .hidden = 130, .inner = 300, .capacity = 300, .lengths = {200, 3}});
+  check_bits_for_any_number_of_threads();
 }
 
 TEST_P(Int8DecoderLayerTest, Prompts) {
-  for (int64_t tokens : {17, 70, 130})
-    for (bool norms : {false, true}) {
-      Shape s;
-      s.tokens = tokens, s.capacity = 200, s.lengths = {0}, s.head_norms = norms;
-      check(s, 3);
-      s.lengths = {70, 0};
-      check(s, 1);
-      s.window = 20;
-      check(s, 2, /*gaps=*/true);
-    }
+  check_prompts();
   Shape s;
   s.lengths = std::vector<int64_t>(20, 3);
   check(s);

@@ -1,0 +1,163 @@
+// Products of many rows of x with a weight, which wait for arithmetic: block by block of the weight's
+// columns, laid out as reals for common/gemm.h; or, where the processor has AMX and that is exact enough, as
+// bfloat16 for its tiles, in one part or as the sum of two, high and low, and x as well. Without the product
+// of the low ones two parts round as 16 bits do. Rows that are infinite, no numbers or tiny are multiplied as
+// reals: so an infinity or a NaN spreads as in float. Source: Henry, Tang and Heinecke 2019, "Leveraging the
+// bfloat16 Artificial Intelligence Datatype For Higher-Precision Computations", arXiv:1904.06376.
+//
+// A weight W [columns][depth] says how: W::kParts<T>, the parts that it is exact enough in for a model in T,
+// 0 if in none; columns() and depth(); unpack(first, count, memory), PackedColumns of some columns; and where
+// it has parts unpack_tiles<Parts>(first, count, TileColumns' memory).
+#pragma once
+
+#include <algorithm>
+#include <atomic>
+#include <graft/plugin.hpp>
+
+#include "amx.h"
+#include "blocks.h"
+#include "gemm.h"
+#include "products.h"
+#include "simd.h"
+
+namespace graft {
+
+// Many rows as many_rows_times takes them, in Parts parts where that can be.
+template <class R, int Parts>
+class ManyRows {
+ public:
+  // For needed(rows, depth) of memory.
+  ManyRows(const plugin::Call& call, const Matrix<R>& x, simd::bf16* memory) : x_(x), parts_(memory) {
+    if constexpr (Parts > 0) in_tiles_ = amx::available() && round(call);
+  }
+  static size_t needed(int64_t rows, int64_t depth) {
+    return Parts > 0 && amx::available() ? size_t((rows + kMargin) * stride_of(depth)) : 0;
+  }
+
+  const Matrix<R>& x() const { return x_; }
+  // Whether there are parts, in which 32 rows can be read from any on.
+  bool in_tiles() const { return in_tiles_; }
+  amx::Factor left(int64_t row, int64_t step) const {
+    const int64_t stride = stride_of(x_.width);
+    return {parts_ + row * stride + step * amx::kDepth, stride, amx::whole_depth(x_.width)};
+  }
+
+ private:
+  static constexpr int64_t kMargin = 31;  // rows of zeros
+  static constexpr int64_t kLine = 32;  // more, so that 16 rows do not all fall on the same places of a cache
+
+  static int64_t stride_of(int64_t depth) { return Parts * amx::whole_depth(depth) + kLine; }
+
+  bool round(const plugin::Call& call) {
+    constexpr float kTiny = 0x1p-90f, kHuge = 0x1p127f;  // where a part would be lost or infinite
+    const int64_t stride = stride_of(x_.width), low = amx::whole_depth(x_.width);
+    std::atomic<bool> fits = true;
+    const auto round_row = [&](int64_t row) {
+      using namespace simd;
+      bf16* to = parts_ + row * stride;
+      if (row >= x_.rows) return void(std::fill_n(to, stride, bf16{0}));
+      Magnitude magnitude;
+      for_lanes(x_.width, [&](int64_t k, auto n) {
+        const Vec value = load(x_[row] + k, n);
+        magnitude.take(value);
+        store(to + k, value, n);
+        if constexpr (Parts == 2) store(to + low + k, value - load(to + k, n), n);
+      });
+      for (int part = 0; part < Parts; ++part)
+        std::fill(to + part * low + x_.width, to + (part + 1) * low, bf16{0});
+      const float largest = magnitude.largest();
+      if (!(largest == 0 || (largest >= kTiny && largest <= kHuge))) fits = false;
+    };
+    call.parallel_for(x_.rows + kMargin, std::max<int64_t>(1, 32768 / stride),
+                      [&](int64_t begin, int64_t end, uint32_t) {
+                        for (int64_t row = begin; row < end; ++row) round_row(row);
+                      });
+    return fits;
+  }
+
+  Matrix<R> x_;
+  simd::bf16* parts_;  // of each row high[depth], then low[depth] if there are two, in whole tiles
+  bool in_tiles_ = false;
+};
+
+// The rows that a weight W takes in a model in T.
+template <class T, class W>
+using RowsFor = ManyRows<simd::Real<T>, W::template kParts<T>>;
+
+// For one thread of many_rows_times, in reals: a block's columns and their products.
+inline size_t many_rows_scratch(int64_t depth) {
+  return size_t(padded_columns(kBlockColumns) * amx::whole_depth(depth) + kBlockRows * kBlockColumns);
+}
+
+#if defined(GRAFT_AMX)
+// Columns of a weight as right factors of tiles: those of 16 columns one after the other, all high parts
+// before all low ones.
+template <int Parts>
+class TileColumns {
+ public:
+  template <class W>
+  TileColumns(const W& weight, int64_t first, int64_t count, simd::bf16* memory)
+      : tiles_(memory),
+        steps_(amx::whole_depth(weight.depth()) / amx::kDepth),
+        low_(padded_columns(count) * steps_ * amx::kDepth) {
+    weight.template unpack_tiles<Parts>(first, count, memory, memory + low_);
+  }
+
+  // products[rows][kBlockColumns] = x[row … row + rows] @ these columns, in whole tiles of both.
+  template <class Rows>
+  void multiply(const Rows& x, int64_t row, int64_t rows, int64_t columns, float* products) const {
+    constexpr int64_t kSteps = 20 / Parts;  // 40 KiB of a pair of tiles' columns, which stay in L1
+    const int64_t blocks = std::max<int64_t>(1, (steps_ + kSteps - 1) / kSteps);
+    for (int64_t block = 0; block < blocks; ++block) {
+      const int64_t begin = steps_ * block / blocks, end = steps_ * (block + 1) / blocks;
+      for (int64_t column = 0; column < columns; column += 32) {
+        const amx::Factor right{tiles_ + (column / 16 * steps_ + begin) * amx::kTile, steps_ * amx::kTile,
+                                low_};
+        for (int64_t r = 0; r < rows; r += 32)
+          amx::multiply_tiles<Parts>(end - begin, x.left(row + r, begin), right,
+                                     products + r * kBlockColumns + column, kBlockColumns, begin > 0);
+      }
+    }
+  }
+
+ private:
+  simd::bf16* tiles_;
+  int64_t steps_, low_;
+};
+#endif
+
+// write(row, column, count, products) for all rows of x. `scratch`: many_rows_scratch(depth or more) reals
+// for each thread.
+template <class R, int Parts, class W, class Write>
+void many_rows_times(const plugin::Call& call, const ManyRows<R, Parts>& x, const W& weight, R* scratch,
+                     const Write& write) {
+  const size_t scratch_each = many_rows_scratch(weight.depth());
+  for_blocks(call, x.x().rows, weight.columns(), [&](const Block& block) {
+    R* memory = scratch + block.worker * scratch_each;
+    R* products = memory + scratch_each - kBlockRows * kBlockColumns;
+    const auto by_rows = [&](int64_t stride, const auto& multiply) {
+      for_row_blocks(block, [&](int64_t row, int64_t rows) {
+        multiply(row, rows);
+        for (int64_t r = 0; r < rows; ++r) write(row + r, block.column, block.columns, products + r * stride);
+      });
+    };
+#if defined(GRAFT_AMX)
+    if constexpr (Parts > 0) {
+      if (x.in_tiles()) {
+        const TileColumns<Parts> columns(weight, block.column, block.columns,
+                                         reinterpret_cast<simd::bf16*>(memory));
+        const amx::Tiles tiles;
+        return by_rows(kBlockColumns, [&](int64_t row, int64_t rows) {
+          columns.multiply(x, row, rows, block.columns, products);
+        });
+      }
+    }
+#endif
+    const PackedColumns<R> columns = weight.unpack(block.column, block.columns, memory);
+    by_rows(columns.width(), [&](int64_t row, int64_t rows) {
+      columns.multiply(x.x(), row, rows, products, columns.width());
+    });
+  });
+}
+
+}  // namespace graft
