@@ -40,8 +40,11 @@ uint64_t calls(const PreTrainedModel& model, const std::string& layer) {
 }
 
 void expect_states(const PreTrainedModel& model, LayerState state) {
-  for (const LayerReport& layer : model.kernel_report().layers)
-    if (layer.layer == "DecoderLayer") EXPECT_EQ(layer.state, state) << layer.reason;
+  for (const LayerReport& layer : model.kernel_report().layers) {
+    if (layer.layer == "DecoderLayer") {
+      EXPECT_EQ(layer.state, state) << layer.reason;
+    }
+  }
 }
 
 class WholeLayers : public ::testing::TestWithParam<std::string> {
