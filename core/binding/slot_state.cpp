@@ -98,6 +98,11 @@ void SlotState::refresh_active() {
   active_.store(kernel != nullptr ? static_cast<const void*>(kernel) : comes_here ? this : nullptr, std::memory_order_release);
 }
 
+bool SlotState::prepacks() const {
+  const BoundKernel* kernel = inference_.load(std::memory_order_acquire);
+  return kernel != nullptr && (kernel->kernel().entry->flags & GRAFT_ENTRY_PREPACKS) != 0;
+}
+
 std::shared_ptr<const BoundKernel> SlotState::bound(const Kernel& kernel, const LayerFacts& facts) const {
   const std::lock_guard lock(mutex_);
   for (const auto& kept : kernels_) {

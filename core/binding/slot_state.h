@@ -59,6 +59,10 @@ class SlotState {
   /// Not null: a call comes here; null: the layer's own forward runs, whatever the mode.
   const std::atomic<const void*>& active() const { return active_; }
 
+  /// Whether the kernel in inference has the weights in a form of its own: what lies in memory was given back
+  /// then.
+  bool prepacks() const;
+
  private:
   bool trains() const;
   /// The way of a call that the kernel gets if it can.

@@ -19,8 +19,15 @@
 #include "graft/rope.h"
 #include "on_device.h"
 #include "packed_attention.h"
+#include "slot_state.h"
 
 namespace graft {
+
+namespace {
+
+constexpr int64_t kFewTokens = 16;  // whose products wait for memory: a token less saves nothing
+
+}  // namespace
 
 void DecoderContext::move_to(c10::Device device) {
   for (at::Tensor* tensor : {&cos, &sin, &mask}) *tensor = on(device, *tensor);
@@ -157,6 +164,10 @@ at::Tensor DecoderLayer::forward(const at::Tensor& x, const DecoderContext& cont
   return sum + out;
 }
 
+bool DecoderLayer::steps_alone() const {
+  return steps() && layer_slot_->state().prepacks();
+}
+
 KernelLayerOptions DecoderLayer::options_of(const ModelConfig& config, size_t layer) {
   const int64_t window = config.attention_windows.empty() ? 0 : config.attention_windows[layer];
   return {.attributes = {{"eps", config.rms_norm_eps}, {"scale", 1.0 / std::sqrt(double(config.head_dim))}, {"sliding_window", window}},
@@ -211,7 +222,10 @@ at::Tensor Decoder::forward(const at::Tensor& input_ids, const at::Tensor& posit
 
   for (size_t i = 0; i < layers_.size(); ++i) {
     const std::shared_ptr<DecoderLayer>& layer = layers_[i];
-    if (context.whole) {
+    if (i + 1 == layers_.size()) context.last_tokens = asked_of_the_last;
+    // Of a prompt's last token alone the parts of the last layer compute less than a kernel for all of it.
+    const bool by_parts = context.last_tokens > 0 && input_ids.size(1) > kFewTokens && !layer->steps_alone();
+    if (context.whole && !by_parts) {
       if (at::Tensor y = layer->step(x, *context.whole, i); y.defined()) {
         x = std::move(y);
         continue;
@@ -222,7 +236,6 @@ at::Tensor Decoder::forward(const at::Tensor& input_ids, const at::Tensor& posit
       x = x.to(device);
       context.move_to(device);
     }
-    if (i + 1 == layers_.size()) context.last_tokens = asked_of_the_last;
     // Backward runs it again after this forward has returned: what it needs goes along.
     const auto block = [layer, context](const at::Tensor& input) { return layer->forward(input, context); };
     x = context.checkpoint ? checkpoint(block, x) : block(x);

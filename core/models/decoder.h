@@ -79,6 +79,8 @@ class DecoderLayer : public torch::nn::Module {
   at::Tensor step(const at::Tensor& x, const DecodeState& state, size_t layer) const;
   bool packs() const { return self_attn_->packs(); }
   bool steps() const { return layer_slot_ && layer_slot_->bound(); }
+  /// Whether that kernel alone has the weights: its parts would have to read them again.
+  bool steps_alone() const;
   c10::Device device() const { return input_layernorm_->weight().device(); }
 
  private:
