@@ -4,9 +4,11 @@
 
 #include <cmath>
 #include <graft/plugin.hpp>
+#include <optional>
 
 #include "heads.h"
 #include "online_softmax.h"
+#include "tile_products.h"
 
 namespace graft {
 
@@ -30,15 +32,24 @@ class Forward {
     int64_t lse_stride;  // from one head's to the next one's
   };
 
+  // Of bfloat16 whose rows are evenly spaced.
+  using Tiles = std::conditional_t<std::is_same_v<T, simd::bf16> && std::is_same_v<Keys, Heads<T>>,
+                                   TileProducts, NoTileProducts>;
+
   // What one thread works with.
   struct Scratch {
+    std::optional<Tiles> tiles;  // where the processor has them
     R *queries, *keys, *values;
     OnlineSoftmax<R> softmax;
     Scratch(Workspace& workspace, const Plan& plan)
         : queries(workspace.take<R>(size_t(plan.max_rows() * plan.key_dim))),
           keys(workspace.take<R>(size_t(kKeysPerBlock * plan.key_dim))),
           values(workspace.take<R>(size_t(kKeysPerBlock * padded_columns(plan.value_dim)))),
-          softmax(workspace, plan.max_rows(), plan.key_dim, plan.value_dim) {}
+          softmax(workspace, plan.max_rows(), plan.key_dim, plan.value_dim) {
+      if constexpr (Tiles::kBuilt) {
+        if (amx::available()) tiles.emplace(workspace, plan.max_rows(), plan.key_dim, plan.value_dim);
+      }
+    }
   };
 
   // That of all threads; for calls of `plan` and of any with less queries and keys.
@@ -131,20 +142,45 @@ class Forward {
  private:
   // One task: the queries of a group over the keys of a split.
   void attend(const Task& task, Scratch& scratch) const {
-    const Visibility& visible = attention_.visible;
+    if constexpr (Tiles::kBuilt) {
+      if (scratch.tiles && task.rows >= Tiles::kFewestRows) return attend_in_tiles(task, scratch);
+    }
     const Matrix<R> queries =
         query_rows(attention_.q, task, plan_.key_dim, attention_.scale, scratch.queries, plan_.key_dim);
     OnlineSoftmax<R>& softmax = scratch.softmax;
+    for_key_blocks(task, softmax, [&](int64_t first, int64_t count, const auto& hide) {
+      const Matrix<R> keys = key_rows(attention_.k, task.batch, task.key_head, first, count, plan_.key_dim,
+                                      plan_.key_dim, scratch.keys);
+      const Matrix<R> values = key_rows(attention_.v, task.batch, task.key_head, first, count,
+                                        plan_.value_dim, softmax.width(), scratch.values);
+      softmax.add(queries, keys, values, attention_.softcap, hide);
+    });
+  }
+
+  void attend_in_tiles(const Task& task, Scratch& scratch) const {
+    Tiles& tiles = *scratch.tiles;
+    tiles.set_queries(attention_.q, task, plan_.key_dim);
+    OnlineSoftmax<R>& softmax = scratch.softmax;
+    for_key_blocks(task, softmax, [&](int64_t first, int64_t count, const auto& hide) {
+      const auto rows = [&](const Keys& from, int64_t dim) {
+        return Rows<const T>(from.row(task.batch, task.key_head, first), count, dim, from.token_stride);
+      };
+      tiles.set_block(rows(attention_.k, plan_.key_dim), rows(attention_.v, plan_.value_dim));
+      softmax.add(tiles, count, attention_.scale, attention_.softcap, hide);
+    });
+  }
+
+  // body(first, count, hide) for the blocks of keys that a task's rows may see; hide as OnlineSoftmax takes
+  // it.
+  template <class Body>
+  void for_key_blocks(const Task& task, OnlineSoftmax<R>& softmax, const Body& body) const {
+    const Visibility& visible = attention_.visible;
     softmax.reset(task.rows);
     const KeyRange seen = visible.range(task.first_token, task.tokens);
     const int64_t begin = std::max(task.first_key, seen.begin), end = std::min(task.last_key, seen.end);
     for (int64_t first = begin; first < end; first += kKeysPerBlock) {
       const int64_t count = std::min(kKeysPerBlock, end - first);
-      const Matrix<R> keys = key_rows(attention_.k, task.batch, task.key_head, first, count, plan_.key_dim,
-                                      plan_.key_dim, scratch.keys);
-      const Matrix<R> values = key_rows(attention_.v, task.batch, task.key_head, first, count,
-                                        plan_.value_dim, softmax.width(), scratch.values);
-      softmax.add(queries, keys, values, attention_.softcap, [&](int64_t row, R* scores) {
+      body(first, count, [&](int64_t row, R* scores) {
         visible.hide(scores, task.batch, task.query_head(row), task.token(row), first, count);
       });
     }

@@ -13,6 +13,7 @@
 #include <cmath>
 #include <limits>
 
+#include "../common/amx.h"
 #include "../common/gemm.h"
 #include "../common/math.h"
 #include "../common/reals.h"
@@ -27,8 +28,8 @@ class OnlineSoftmax {
   OnlineSoftmax(Workspace& workspace, int64_t max_rows, int64_t key_dim, int64_t value_dim)
       : width_(padded_columns(value_dim)),
         packed_keys_(workspace.take<R>(PackedColumns<R>::size(kKeysPerBlock, key_dim))),
-        scores_(workspace.take<R>(size_t(max_rows * kKeysPerBlock))),
-        sums_(workspace.take<R>(size_t(max_rows * width_))),
+        scores_(workspace.take<R>(size_t(amx::whole_rows(max_rows) * kKeysPerBlock))),
+        sums_(workspace.take<R>(size_t(amx::whole_rows(max_rows) * width_))),
         peaks_(workspace.take<R>(size_t(max_rows))),
         totals_(workspace.take<R>(size_t(max_rows))) {}
 
@@ -54,16 +55,18 @@ class OnlineSoftmax {
     else
       PackedColumns(packed_keys_, keys.data, keys.stride, count, keys.width)
           .multiply(queries, 0, rows_, scores_, kKeysPerBlock);
-    const int64_t padded_count = (count + simd::kLanes - 1) / simd::kLanes * simd::kLanes;
-    for (int64_t row = 0; row < rows_; ++row) {
-      R* scores = scores_ + row * kKeysPerBlock;
-      if (softcap > 0) cap(scores, padded_count, softcap);
-      std::fill(scores + count, scores + padded_count, kNothingSeen);
-      hide(row, scores);
-      to_weights(row, scores, padded_count);
-    }
+    weigh_scores(count, softcap, hide);
     tile_columns(rows_, width_, count, scores_, kKeysPerBlock, values.data, values.stride, kTileColumns,
                  sums_, width_, true);
+  }
+
+  // The same of `count` keys by whoever has score(rows, factor, scores), in rows of kKeysPerBlock, and
+  // weigh(rows, scores, sums, width).
+  template <class Products, class Hide>
+  void add(const Products& products, int64_t count, R scale, R softcap, const Hide& hide) {
+    products.score(rows_, scale, scores_);
+    weigh_scores(count, softcap, hide);
+    products.weigh(rows_, scores_, sums_, width_);
   }
 
   const R* sums(int64_t row) const { return sums_ + row * width_; }
@@ -75,6 +78,19 @@ class OnlineSoftmax {
  private:
   // From here on, transposing the keys for register tiles pays.
   static constexpr int64_t kManyRows = 12;
+
+  // All scores become weights.
+  template <class Hide>
+  void weigh_scores(int64_t count, R softcap, const Hide& hide) {
+    const int64_t padded_count = (count + simd::kLanes - 1) / simd::kLanes * simd::kLanes;
+    for (int64_t row = 0; row < rows_; ++row) {
+      R* scores = scores_ + row * kKeysPerBlock;
+      if (softcap > 0) cap(scores, padded_count, softcap);
+      std::fill(scores + count, scores + padded_count, kNothingSeen);
+      hide(row, scores);
+      to_weights(row, scores, padded_count);
+    }
+  }
 
   // Few rows wait for memory: meanwhile the next block's keys are fetched, and this block's values.
   void score_few(const Matrix<R>& queries, const Matrix<R>& keys, const Matrix<R>& values) {

@@ -22,6 +22,11 @@ inline int64_t whole_depth(int64_t depth) {
   return (depth + kDepth - 1) / kDepth * kDepth;
 }
 
+// What rows of a left factor and of a product are filled up to: two tiles.
+inline int64_t whole_rows(int64_t rows) {
+  return (rows + 31) / 32 * 32;
+}
+
 // Rows of a left factor, or the tiles of a right one's 16 columns, `stride` elements from one to the next; or
 // of a factor that is the sum of two, high ones, to each of which there is one `low` elements further on.
 struct Factor {

@@ -105,6 +105,10 @@ inline Vec min(Vec a, Vec b) {
 inline Vec max(Vec a, Vec b) {
   return {_mm512_max_ps(a.v, b.v)};
 }
+// a, and 0 in the lanes where x < bound.
+inline Vec zero_where_less(Vec x, Vec bound, Vec a) {
+  return {_mm512_maskz_mov_ps(_mm512_cmp_ps_mask(x.v, bound.v, _CMP_NLT_UQ), a.v)};
+}
 // a * 2^n for integers n, rounded once.
 inline Vec scale(Vec a, Vec n) {
   return {_mm512_scalef_ps(a.v, n.v)};
@@ -217,6 +221,10 @@ inline Vec min(Vec a, Vec b) {
 inline Vec max(Vec a, Vec b) {
   return {_mm256_max_ps(a.v, b.v)};
 }
+// a, and 0 in the lanes where x < bound.
+inline Vec zero_where_less(Vec x, Vec bound, Vec a) {
+  return {_mm256_andnot_ps(_mm256_cmp_ps(x.v, bound.v, _CMP_LT_OQ), a.v)};
+}
 // 2^n, where n is the integer in the low bits of `a`'s representation.
 inline Vec exponent_from_low_bits(Vec a) {
   const __m256i n = _mm256_slli_epi32(_mm256_castps_si256(a.v), 23);
@@ -326,6 +334,10 @@ inline Vec min(Vec a, Vec b) {
 inline Vec max(Vec a, Vec b) {
   return {a.v > b.v ? a.v : b.v};
 }
+// a, and 0 in the lanes where x < bound.
+inline Vec zero_where_less(Vec x, Vec bound, Vec a) {
+  return {Vec::Floats(Vec::Ints(a.v) & ~Vec::Ints(x.v < bound.v))};
+}
 // 2^n, where n is the integer in the low bits of `a`'s representation.
 inline Vec exponent_from_low_bits(Vec a) {
   const Vec::Ints n = (Vec::Ints(a.v) << 23) + (127 << 23);
@@ -359,7 +371,7 @@ inline void transpose(Vec (&rows)[kLanes]) {
 #endif
 
 #if !defined(GRAFT_AVX512)
-// a * 2^n for integers n from -151 to 128, rounded once. 2^n in two factors, since one float's exponent does
+// a * 2^n for integers n from -126 to 128, rounded once. 2^n in two factors, since one float's exponent does
 // not hold them all; adding 1.5 * 2^23 rounds to an integer that stands in the low bits.
 inline Vec scale(Vec a, Vec n) {
   const Vec magic = broadcast(12582912.0f);
