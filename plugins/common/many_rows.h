@@ -11,8 +11,10 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <graft/plugin.hpp>
+#include <utility>
 
 #include "amx.h"
 #include "blocks.h"
@@ -126,38 +128,56 @@ class TileColumns {
 };
 #endif
 
-// write(row, column, count, products) for all rows of x. `scratch`: many_rows_scratch(depth or more) reals
-// for each thread.
-template <class R, int Parts, class W, class Write>
-void many_rows_times(const plugin::Call& call, const ManyRows<R, Parts>& x, const W& weight, R* scratch,
-                     const Write& write) {
-  const size_t scratch_each = many_rows_scratch(weight.depth());
-  for_blocks(call, x.x().rows, weight.columns(), [&](const Block& block) {
-    R* memory = scratch + block.worker * scratch_each;
-    R* products = memory + scratch_each - kBlockRows * kBlockColumns;
+// write(row, column, count, products…) for all rows of x, with the products of each weight; they are all of
+// one size. `scratch`: for each thread and weight many_rows_scratch(depth or more) reals.
+template <class R, int Parts, class W, size_t N, class Write>
+void many_rows_times(const plugin::Call& call, const ManyRows<R, Parts>& x,
+                     const std::array<const W*, N>& weights, R* scratch, const Write& write) {
+  const size_t scratch_each = many_rows_scratch(weights[0]->depth());
+  for_blocks(call, x.x().rows, weights[0]->columns(), [&](const Block& block) {
+    const auto memory = [&](size_t i) { return scratch + (block.worker * N + i) * scratch_each; };
+    const auto products = [&](size_t i) { return memory(i + 1) - kBlockRows * kBlockColumns; };
+    const auto each = [&](const auto& body) {
+      return [&]<size_t... I>(std::index_sequence<I...>) {
+        return body(I...);
+      }
+      (std::make_index_sequence<N>());
+    };
+    // multiply(i, row, rows): products(i) of some rows, `stride` apart.
     const auto by_rows = [&](int64_t stride, const auto& multiply) {
       for_row_blocks(block, [&](int64_t row, int64_t rows) {
-        multiply(row, rows);
-        for (int64_t r = 0; r < rows; ++r) write(row + r, block.column, block.columns, products + r * stride);
+        for (size_t i = 0; i < N; ++i) multiply(i, row, rows);
+        for (int64_t r = 0; r < rows; ++r)
+          each(
+              [&](auto... i) { write(row + r, block.column, block.columns, (products(i) + r * stride)...); });
       });
     };
 #if defined(GRAFT_AMX)
     if constexpr (Parts > 0) {
       if (x.in_tiles()) {
-        const TileColumns<Parts> columns(weight, block.column, block.columns,
-                                         reinterpret_cast<simd::bf16*>(memory));
+        const auto columns = each([&](auto... i) {
+          return std::array{TileColumns<Parts>(*weights[i], block.column, block.columns,
+                                               reinterpret_cast<simd::bf16*>(memory(i)))...};
+        });
         const amx::Tiles tiles;
-        return by_rows(kBlockColumns, [&](int64_t row, int64_t rows) {
-          columns.multiply(x, row, rows, block.columns, products);
+        return by_rows(kBlockColumns, [&](size_t i, int64_t row, int64_t rows) {
+          columns[i].multiply(x, row, rows, block.columns, products(i));
         });
       }
     }
 #endif
-    const PackedColumns<R> columns = weight.unpack(block.column, block.columns, memory);
-    by_rows(columns.width(), [&](int64_t row, int64_t rows) {
-      columns.multiply(x.x(), row, rows, products, columns.width());
+    const auto columns = each(
+        [&](auto... i) { return std::array{weights[i]->unpack(block.column, block.columns, memory(i))...}; });
+    const int64_t width = columns[0].width();
+    by_rows(width, [&](size_t i, int64_t row, int64_t rows) {
+      columns[i].multiply(x.x(), row, rows, products(i), width);
     });
   });
+}
+template <class R, int Parts, class W, class Write>
+void many_rows_times(const plugin::Call& call, const ManyRows<R, Parts>& x, const W& weight, R* scratch,
+                     const Write& write) {
+  many_rows_times(call, x, std::array{&weight}, scratch, write);
 }
 
 }  // namespace graft

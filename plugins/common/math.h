@@ -38,11 +38,11 @@ inline V silu(V x) {
   return x / (all<V>(1) + exp(all<V>(0) - x));
 }
 
-// gates = silu(gates) * ups
+// out = silu(gates) * ups; out may be gates.
 template <class R>
-inline void gate_row(R* gates, const R* ups, int64_t count) {
+inline void gate_row(const R* gates, const R* ups, R* out, int64_t count) {
   for_lanes(count,
-            [&](int64_t i, auto n) { store(gates + i, silu(load(gates + i, n)) * load(ups + i, n), n); });
+            [&](int64_t i, auto n) { store(out + i, silu(load(gates + i, n)) * load(ups + i, n), n); });
 }
 
 // Source: silu'(x) = s + x s (1 - s) with s = 1 / (1 + exp(-x)).

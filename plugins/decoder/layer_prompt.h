@@ -30,7 +30,7 @@ class LayerPrompt {
         queries_(workspace.take<T>(size_t(sizes.rows() * sizes.attended()))),
         attended_(workspace.take<T>(size_t(sizes.rows() * sizes.attended()))),
         parts_(workspace.take<simd::bf16>(ManyRows::needed(sizes.rows(), deepest_))),
-        scratch_(workspace.take<R>(threads * scratch_each_)),
+        scratch_(workspace.take<R>(threads * kWeights * scratch_each_)),
         attention_memory_(workspace) {
     Forward<T>::count_workspace(plan_of(sizes.capacity), threads, workspace);
   }
@@ -56,10 +56,10 @@ class LayerPrompt {
 
     norm(call, Rows<const R>(sums_, sizes_.rows(), hidden, hidden), weights.post_norm, options.eps);
     const ManyRows summed = rows_of(call, inputs_, hidden);
-    times(call, summed, weights.gate, into(Rows<R>(hidden_, sizes_.rows(), sizes_.inner, sizes_.inner)));
-    times(call, summed, weights.up, [&](int64_t row, int64_t column, int64_t count, const R* ups) {
-      simd::gate_row(hidden_ + row * sizes_.inner + column, ups, count);
-    });
+    many_rows_times(call, summed, std::array{&weights.gate.many_rows(), &weights.up.many_rows()}, scratch_,
+                    [&](int64_t row, int64_t column, int64_t count, const R* gates, const R* ups) {
+                      simd::gate_row(gates, ups, hidden_ + row * sizes_.inner + column, count);
+                    });
     times(call, rows_of(call, hidden_, sizes_.inner), weights.down,
           [&](int64_t row, int64_t column, int64_t count, const R* products) {
             const int64_t at = row * hidden + column;
@@ -111,7 +111,7 @@ class LayerPrompt {
             const LayerTensors<T>& tensors) const {
     for_rows(call, sizes_.projected(), [&](int64_t row, uint32_t worker) {
       const int64_t b = row / sizes_.tokens, position = tensors.past(sizes_, b) + row % sizes_.tokens;
-      R* scaled = scratch_ + worker * scratch_each_;
+      R* scaled = scratch_ + worker * kWeights * scratch_each_;
       const R* from = projected_ + row * sizes_.projected();
       for (int64_t head = 0; head < sizes_.query_heads; ++head, from += sizes_.dim)
         turn_head(from, weights.q_norm, sizes_, options, tensors, position, scaled,
@@ -143,9 +143,11 @@ class LayerPrompt {
     Forward<T>(attention, {attended_ + first, nullptr, 0}).run(call, memory);
   }
 
+  static constexpr size_t kWeights = 2;  // at once: gate and up
+
   const LayerSizes sizes_;
   const int64_t deepest_;      // of the products
-  const size_t scratch_each_;  // of a thread, reals
+  const size_t scratch_each_;  // of a thread and weight, reals
   R *inputs_, *projected_, *sums_, *hidden_;
   T *queries_, *attended_;  // B T (query heads) D
   simd::bf16* parts_;

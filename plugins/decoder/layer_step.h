@@ -216,7 +216,7 @@ class LayerStep {
     weights_.up.times(x, units.begin, units.end, memory_.ups, sizes_.inner);
     for_columns(weights_.gate, units, [&](int64_t row, int64_t column, int64_t count) {
       const int64_t at = row * sizes_.inner + column;
-      simd::gate_row(memory_.gates + at, memory_.ups + at, count);
+      simd::gate_row(memory_.gates + at, memory_.ups + at, memory_.gates + at, count);
     });
   }
 

@@ -67,7 +67,7 @@ class Int8SwiGLUMLP {
     float *hidden, *ups;  // the latter of few rows
     Int8Rows::Group* groups;
     simd::bf16* parts;
-    float* scratch;  // many_rows_scratch() of each thread
+    float* scratch;  // many_rows_scratch() of each thread, for gate and up
 
     Memory(Workspace& workspace, const Int8SwiGLUMLP& mlp, int64_t rows, uint32_t threads) {
       const int64_t inner = mlp.gate_.columns(), deepest = std::max(mlp.gate_.depth(), inner);
@@ -75,7 +75,7 @@ class Int8SwiGLUMLP {
       ups = workspace.take<float>(size_t(kFewRows * inner));
       groups = workspace.take<Int8Rows::Group>(Int8Rows::needed(kFewRows, deepest));
       parts = workspace.take<simd::bf16>(RowsFor<T, Int8Weight>::needed(rows, deepest));
-      scratch = workspace.take<float>(threads * many_rows_scratch(deepest));
+      scratch = workspace.take<float>(threads * 2 * many_rows_scratch(deepest));
     }
   };
 
@@ -89,7 +89,7 @@ class Int8SwiGLUMLP {
       few_rows_times(rows, up_, begin, end, into(Rows<float>(memory.ups, x.rows, inner, inner)));
       const int64_t column = begin * kTileColumns, count = std::min(inner, end * kTileColumns) - column;
       for (int64_t row = 0; row < x.rows; ++row)
-        simd::gate_row(hidden[row] + column, memory.ups + row * inner + column, count);
+        simd::gate_row(hidden[row] + column, memory.ups + row * inner + column, hidden[row] + column, count);
     });
     const Int8Rows between({memory.hidden, x.rows, inner, inner}, memory.groups);
     stream_tiles(call, down_, [&](int64_t begin, int64_t end) {
@@ -103,10 +103,9 @@ class Int8SwiGLUMLP {
     const int64_t inner = gate_.columns();
     const Rows<float> hidden(memory.hidden, x.rows, inner, inner);
     const RowsFor<T, Int8Weight> rows(call, x, memory.parts);
-    many_rows_times(call, rows, gate_, memory.scratch, into(hidden));
-    many_rows_times(call, rows, up_, memory.scratch,
-                    [&](int64_t row, int64_t column, int64_t count, const float* ups) {
-                      simd::gate_row(hidden[row] + column, ups, count);
+    many_rows_times(call, rows, std::array{&gate_, &up_}, memory.scratch,
+                    [&](int64_t row, int64_t column, int64_t count, const float* gates, const float* ups) {
+                      simd::gate_row(gates, ups, hidden[row] + column, count);
                     });
     const RowsFor<T, Int8Weight> between(call, {memory.hidden, x.rows, inner, inner}, memory.parts);
     many_rows_times(call, between, down_, memory.scratch,
