@@ -31,6 +31,7 @@ class PlainWeight {
   static size_t row_memory(int64_t, int64_t) { return 0; }
   static Rows rows(const Matrix<R>& x, RowMemory*) { return x; }
 
+  // For many rows.
   const PlainWeight& many_rows() const { return *this; }
   template <class>
   static constexpr int kParts = std::is_same_v<T, simd::bf16> ? 1 : 0;
@@ -71,6 +72,7 @@ class PackedWeight {
   int64_t units() const { return weight_->tiles(); }
   int64_t unit_bytes() const { return kUnit * weight_->depth(); }
 
+  // For many rows.
   const Int8Weight& many_rows() const { return *weight_; }
   template <class T>
   static constexpr int kParts = Int8Weight::kParts<T>;

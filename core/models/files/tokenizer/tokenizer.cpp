@@ -4,8 +4,6 @@
 #include <malloc.h>
 #endif
 
-#include <map>
-
 #include "tokenizer/added_tokens.h"
 #include "tokenizer/bpe.h"
 #include "tokenizer/byte_level.h"
@@ -61,31 +59,23 @@ Tokenizer::Parts::Parts(const detail::ModelFile& file, const Fields& json, const
 
 void Tokenizer::Parts::index_tokens() {
   const detail::Vocabulary& vocabulary = bpe.vocabulary();
-  constexpr std::size_t kNone = -1;
-  std::vector<std::size_t> places;  // in the vocabulary, by id
-  const auto make_room_for = [&](std::int32_t id) {
-    if (places.size() <= static_cast<std::size_t>(id)) places.resize(static_cast<std::size_t>(id) + 1, kNone);
+  std::vector<std::string> by_id;
+  by_id.reserve(vocabulary.size() + added.all().size());
+  const auto token_at = [&](std::int32_t id) -> std::string& {
+    const auto index = static_cast<std::size_t>(id);
+    if (by_id.size() <= index) by_id.resize(index + 1);
+    return by_id[index];
   };
-  places.reserve(vocabulary.size() + added.all().size());
-  for (std::size_t i = 0; i < vocabulary.size(); ++i) {
-    make_room_for(vocabulary.id(i));
-    places[static_cast<std::size_t>(vocabulary.id(i))] = i;
-  }
-  std::map<std::int32_t, std::string> texts;
+  for (std::size_t i = 0; i < vocabulary.size(); ++i)
+    token_at(vocabulary.id(i)) = detail::bytes_of_token(vocabulary.name(i));
   for (const auto& [content, token] : added.all()) {
     // As the reference implementation does: a token that is found in normalised text decodes to it.
-    texts[token.id] = token.normalized ? normalizer(content) : content;
-    make_room_for(token.id);
+    token_at(token.id) = detail::bytes_of_token(token.normalized ? normalizer(content) : content);
   }
-  specials.resize(places.size());
+  specials.resize(by_id.size());
   for (const auto& [content, token] : added.all()) specials[static_cast<std::size_t>(token.id)] = token.special;
-  bytes.reserve(places.size());
-  for (std::size_t id = 0; id < places.size(); ++id) {
-    if (const auto text = texts.find(static_cast<std::int32_t>(id)); text != texts.end())
-      bytes.push_back(detail::bytes_of_token(text->second));
-    else
-      bytes.push_back(places[id] == kNone ? std::string() : detail::bytes_of_token(vocabulary.name(places[id])));
-  }
+  bytes.reserve(by_id.size());
+  for (const std::string& token : by_id) bytes.push_back(token);
   bytes.shrink_to_fit();
 }
 
