@@ -129,7 +129,7 @@ class TileColumns {
 #endif
 
 // write(row, column, count, products…) for all rows of x, with the products of each weight; they are all of
-// one size. `scratch`: for each thread and weight many_rows_scratch(depth or more) reals.
+// one size. `scratch`: for each thread many_rows_scratch(depth) reals a weight, or more.
 template <class R, int Parts, class W, size_t N, class Write>
 void many_rows_times(const plugin::Call& call, const ManyRows<R, Parts>& x,
                      const std::array<const W*, N>& weights, R* scratch, const Write& write) {

@@ -22,7 +22,7 @@ class LayerPrompt {
   LayerPrompt(Workspace& workspace, const LayerSizes& sizes, uint32_t threads)
       : sizes_(sizes),
         deepest_(std::max({sizes.hidden, sizes.attended(), sizes.inner})),
-        scratch_each_(many_rows_scratch(deepest_)),
+        scratch_each_(std::max(2 * many_rows_scratch(sizes.hidden), many_rows_scratch(deepest_))),
         inputs_(workspace.take<R>(size_t(sizes.rows() * std::max(sizes.hidden, sizes.attended())))),
         projected_(workspace.take<R>(size_t(sizes.rows() * sizes.projected()))),
         sums_(workspace.take<R>(size_t(sizes.rows() * sizes.hidden))),
@@ -30,7 +30,7 @@ class LayerPrompt {
         queries_(workspace.take<T>(size_t(sizes.rows() * sizes.attended()))),
         attended_(workspace.take<T>(size_t(sizes.rows() * sizes.attended()))),
         parts_(workspace.take<simd::bf16>(ManyRows::needed(sizes.rows(), deepest_))),
-        scratch_(workspace.take<R>(threads * kWeights * scratch_each_)),
+        scratch_(workspace.take<R>(threads * scratch_each_)),
         attention_memory_(workspace) {
     Forward<T>::count_workspace(plan_of(sizes.capacity), threads, workspace);
   }
@@ -111,7 +111,7 @@ class LayerPrompt {
             const LayerTensors<T>& tensors) const {
     for_rows(call, sizes_.projected(), [&](int64_t row, uint32_t worker) {
       const int64_t b = row / sizes_.tokens, position = tensors.past(sizes_, b) + row % sizes_.tokens;
-      R* scaled = scratch_ + worker * kWeights * scratch_each_;
+      R* scaled = scratch_ + worker * scratch_each_;
       const R* from = projected_ + row * sizes_.projected();
       for (int64_t head = 0; head < sizes_.query_heads; ++head, from += sizes_.dim)
         turn_head(from, weights.q_norm, sizes_, options, tensors, position, scaled,
@@ -143,11 +143,9 @@ class LayerPrompt {
     Forward<T>(attention, {attended_ + first, nullptr, 0}).run(call, memory);
   }
 
-  static constexpr size_t kWeights = 2;  // at once: gate and up
-
   const LayerSizes sizes_;
   const int64_t deepest_;      // of the products
-  const size_t scratch_each_;  // of a thread and weight, reals
+  const size_t scratch_each_;  // of a thread, reals: of gate and up at once, or of the deepest
   R *inputs_, *projected_, *sums_, *hidden_;
   T *queries_, *attended_;  // B T (query heads) D
   simd::bf16* parts_;

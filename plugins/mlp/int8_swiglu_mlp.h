@@ -67,7 +67,7 @@ class Int8SwiGLUMLP {
     float *hidden, *ups;  // the latter of few rows
     Int8Rows::Group* groups;
     simd::bf16* parts;
-    float* scratch;  // many_rows_scratch() of each thread, for gate and up
+    float* scratch;  // many_rows_scratch() of each thread, of gate and up at once or of the deepest
 
     Memory(Workspace& workspace, const Int8SwiGLUMLP& mlp, int64_t rows, uint32_t threads) {
       const int64_t inner = mlp.gate_.columns(), deepest = std::max(mlp.gate_.depth(), inner);
@@ -75,7 +75,8 @@ class Int8SwiGLUMLP {
       ups = workspace.take<float>(size_t(kFewRows * inner));
       groups = workspace.take<Int8Rows::Group>(Int8Rows::needed(kFewRows, deepest));
       parts = workspace.take<simd::bf16>(RowsFor<T, Int8Weight>::needed(rows, deepest));
-      scratch = workspace.take<float>(threads * 2 * many_rows_scratch(deepest));
+      scratch = workspace.take<float>(
+          threads * std::max(2 * many_rows_scratch(mlp.gate_.depth()), many_rows_scratch(deepest)));
     }
   };
 
