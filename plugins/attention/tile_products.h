@@ -56,11 +56,8 @@ class TileProducts {
   void score(int64_t rows, float factor, float* scores) const {
     const int64_t steps = depth_ / amx::kDepth;
     const amx::Tiles tiles;
-    for (int64_t column = 0; column < count_; column += 32)
-      for (int64_t row = 0; row < rows; row += 32)
-        amx::multiply_tiles(steps, {queries_ + row * depth_, depth_},
-                            {keys_ + column / 16 * steps * amx::kTile, steps * amx::kTile},
-                            scores + row * kKeysPerBlock + column, kKeysPerBlock, /*add=*/false);
+    amx::multiply(steps, {queries_, depth_}, {keys_, steps * amx::kTile}, rows, count_, scores, kKeysPerBlock,
+                  /*add=*/false);
     for (int64_t row = 0; row < rows; ++row)
       for (int64_t i = 0; i < count_; i += simd::kLanes) {
         float* at = scores + row * kKeysPerBlock + i;
@@ -78,11 +75,8 @@ class TileProducts {
     }
     std::fill(weights_ + rows * kKeysPerBlock, weights_ + amx::whole_rows(rows) * kKeysPerBlock, bf16{0});
     const amx::Tiles tiles;
-    for (int64_t column = 0; column < width; column += 32)
-      for (int64_t row = 0; row < rows; row += 32)
-        amx::multiply_tiles(depth / amx::kDepth, {weights_ + row * kKeysPerBlock, kKeysPerBlock},
-                            {values_ + column / 16 * kValueSteps * amx::kTile, kValueSteps * amx::kTile},
-                            sums + row * width + column, width, /*add=*/true);
+    amx::multiply(depth / amx::kDepth, {weights_, kKeysPerBlock}, {values_, kValueSteps * amx::kTile}, rows,
+                  width, sums, width, /*add=*/true);
   }
 
  private:

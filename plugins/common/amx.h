@@ -206,6 +206,17 @@ inline void multiply_tiles(int64_t steps, Factor left, Factor right, float* c, i
   _tile_stored(3, c + 16 * c_stride + 16, c_bytes);
 }
 
+// The same for c[rows][columns], in whole pairs of tiles.
+template <int Parts = 1>
+inline void multiply(int64_t steps, Factor left, Factor right, int64_t rows, int64_t columns, float* c,
+                     int64_t c_stride, bool add) {
+  for (int64_t column = 0; column < columns; column += 32)
+    for (int64_t row = 0; row < rows; row += 32)
+      multiply_tiles<Parts>(steps, {left.data + row * left.stride, left.stride, left.low},
+                            {right.data + column / 16 * right.stride, right.stride, right.low},
+                            c + row * c_stride + column, c_stride, add);
+}
+
 #else
 
 static inline bool available() {

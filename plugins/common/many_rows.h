@@ -112,13 +112,9 @@ class TileColumns {
     const int64_t blocks = std::max<int64_t>(1, (steps_ + kSteps - 1) / kSteps);
     for (int64_t block = 0; block < blocks; ++block) {
       const int64_t begin = steps_ * block / blocks, end = steps_ * (block + 1) / blocks;
-      for (int64_t column = 0; column < columns; column += 32) {
-        const amx::Factor right{tiles_ + (column / 16 * steps_ + begin) * amx::kTile, steps_ * amx::kTile,
-                                low_};
-        for (int64_t r = 0; r < rows; r += 32)
-          amx::multiply_tiles<Parts>(end - begin, x.left(row + r, begin), right,
-                                     products + r * kBlockColumns + column, kBlockColumns, begin > 0);
-      }
+      amx::multiply<Parts>(end - begin, x.left(row, begin),
+                           {tiles_ + begin * amx::kTile, steps_ * amx::kTile, low_}, rows, columns, products,
+                           kBlockColumns, begin > 0);
     }
   }
 

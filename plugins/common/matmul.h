@@ -133,7 +133,7 @@ class BlockMultiplier {
                  int64_t columns, int64_t k, int64_t depth, bool add) {
     static_assert(kRows % 32 == 0 && kColumns % 32 == 0 && kDepth % amx::kDepth == 0);
     constexpr int64_t kSteps = kDepth / amx::kDepth;
-    const int64_t whole_rows = (rows + 31) / 32 * 32, whole_columns = (columns + 31) / 32 * 32;
+    const int64_t whole_rows = amx::whole_rows(rows);
     auto* packed_left = reinterpret_cast<simd::bf16*>(left_);
     auto* packed_right = reinterpret_cast<simd::bf16*>(right_);
     const simd::bf16* left = packed_left;
@@ -151,13 +151,9 @@ class BlockMultiplier {
     amx::pack_right(product.right.rows, !product.right.transposed, k, depth, column, columns, packed_right,
                     kSteps);
     const amx::Tiles tiles;
-    const int64_t steps = (depth + amx::kDepth - 1) / amx::kDepth;
-    for (int64_t c = 0; c < whole_columns; c += 32) {
-      for (int64_t r = 0; r < whole_rows; r += 32)
-        amx::multiply_tiles(steps, {left + r * left_stride, left_stride},
-                            {packed_right + c * kDepth, 16 * kDepth}, result_ + r * kColumns + c, kColumns,
-                            add);
-    }
+    const int64_t steps = amx::whole_depth(depth) / amx::kDepth;
+    amx::multiply(steps, {left, left_stride}, {packed_right, 16 * kDepth}, rows, columns, result_, kColumns,
+                  add);
   }
 #endif
   static int64_t padded_lanes(int64_t n) { return (n + simd::kLanes - 1) / simd::kLanes * simd::kLanes; }

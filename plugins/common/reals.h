@@ -34,8 +34,7 @@ inline size_t reals_needed(const plugin::Tensor& x) {
 }
 
 template <class T>
-Matrix<simd::Real<T>> as_reals(const plugin::Call& call, const plugin::Tensor& x, simd::Real<T>* memory) {
-  const Rows<T> rows(x);
+Matrix<simd::Real<T>> as_reals(const plugin::Call& call, const Rows<const T>& rows, simd::Real<T>* memory) {
   if constexpr (std::is_same_v<T, simd::Real<T>>) {
     if (rows.evenly_spaced()) return {rows[0], rows.count(), rows.width(), rows.stride()};
   }
@@ -49,6 +48,10 @@ Matrix<simd::Real<T>> as_reals(const plugin::Call& call, const plugin::Tensor& x
     }
   });
   return {memory, rows.count(), width, width};
+}
+template <class T>
+Matrix<simd::Real<T>> as_reals(const plugin::Call& call, const plugin::Tensor& x, simd::Real<T>* memory) {
+  return as_reals(call, Rows<const T>(x), memory);
 }
 
 // A write for products (multiply, few_rows_times, many_rows_times) that rounds to the dtype of `to`.

@@ -6,7 +6,7 @@
 #include "../common/dtype.h"
 #include "../common/variant.h"
 #include "int8_decoder_layer.h"
-#include "layer_step.h"
+#include "run_layer.h"
 
 namespace graft {
 namespace {
@@ -26,15 +26,10 @@ struct DecoderLayer {
   }
 
   size_t workspace_size(Arguments arguments, uint32_t threads) const {
-    const LayerSizes sizes = sizes_of(arguments);
-    Workspace workspace;
-    with_dtype(arguments.tensor(at::x).dtype(), [&]<class T>(T) {
-      if (serves_step(sizes))
-        StepMemory<T, PlainWeight<T>>(workspace, sizes, threads);
-      else
-        LayerPrompt<T, PlainWeight<T>>(workspace, sizes, threads);
-    });
-    return workspace.used();
+    size_t bytes = 0;
+    with_dtype(arguments.tensor(at::x).dtype(),
+               [&]<class T>(T) { bytes = layer_workspace<T, PlainWeight<T>>(sizes_of(arguments), threads); });
+    return bytes;
   }
 
   void forward(const Call& call, Tensor x, Tensor input_norm, Tensor q, Tensor k, Tensor v, Tensor o,
@@ -45,7 +40,6 @@ struct DecoderLayer {
     if (sizes.rows() == 0) return;
     with_dtype(x.dtype(), [&]<class T>(T) {
       using W = PlainWeight<T>;
-      Workspace workspace(call.workspace<void>());
       const LayerWeights<W, T> weights{W(q),
                                        W(k),
                                        W(v),
@@ -57,13 +51,7 @@ struct DecoderLayer {
                                        q_norm ? q_norm->data<T>() : nullptr,
                                        k_norm ? k_norm->data<T>() : nullptr,
                                        post_norm.data<T>()};
-      const LayerTensors<T> tensors(x, cos, sin, length, k_cache, v_cache, out);
-      if (serves_step(sizes)) {
-        const StepMemory<T, W> memory(workspace, sizes, call.thread_count());
-        LayerStep(memory, weights, options, tensors).run(call);
-      } else {
-        LayerPrompt<T, W>(workspace, sizes, call.thread_count()).run(call, weights, options, tensors);
-      }
+      run_layer(call, sizes, weights, options, LayerTensors<T>(x, cos, sin, length, k_cache, v_cache, out));
     });
   }
 

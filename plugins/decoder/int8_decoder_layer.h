@@ -7,8 +7,7 @@
 #include <vector>
 
 #include "../common/dtype.h"
-#include "layer_prompt.h"
-#include "layer_step.h"
+#include "run_layer.h"
 
 namespace graft {
 
@@ -43,18 +42,13 @@ class Int8DecoderLayer {
     });
   }
 
-  // Steps of fewer tokens need no more of it than these.
   size_t workspace_size(plugin::Arguments arguments, uint32_t threads) const {
     const LayerSizes sizes =
         sizes_of(arguments.tensor(layer_argument::x), arguments.tensor(layer_argument::k_cache));
-    Workspace step, prompt;
-    with_float_dtype(arguments.tensor(layer_argument::x).dtype(), [&]<class T>(T) {
-      LayerSizes few = sizes;
-      few.batch = std::min(sizes.batch, kMostRows), few.tokens = std::min(sizes.tokens, kMostRows);
-      StepMemory<T, PackedWeight>(step, few, threads);
-      LayerPrompt<T, PackedWeight>(prompt, sizes, threads);
-    });
-    return std::max(step.used(), prompt.used());
+    size_t bytes = 0;
+    with_float_dtype(arguments.tensor(layer_argument::x).dtype(),
+                     [&]<class T>(T) { bytes = layer_workspace<T, PackedWeight>(sizes, threads); });
+    return bytes;
   }
 
   // Weights are in prepare()'s form alone.
@@ -68,16 +62,8 @@ class Int8DecoderLayer {
       throw plugin::Unsupported("the cache's heads are not those of the weights");
     if (sizes.rows() == 0) return;
     with_float_dtype(x.dtype(), [&]<class T>(T) {
-      const LayerTensors<T> tensors(x, cos, sin, length, k_cache, v_cache, out);
-      Workspace workspace(call.workspace<void>());
-      const LayerWeights<PackedWeight, float> weights = this->weights();
-      if (serves_step(sizes)) {
-        const StepMemory<T, PackedWeight> memory(workspace, sizes, call.thread_count());
-        LayerStep(memory, weights, options_, tensors).run(call);
-      } else {
-        LayerPrompt<T, PackedWeight>(workspace, sizes, call.thread_count())
-            .run(call, weights, options_, tensors);
-      }
+      run_layer(call, sizes, weights(), options_,
+                LayerTensors<T>(x, cos, sin, length, k_cache, v_cache, out));
     });
   }
 

@@ -49,7 +49,8 @@ class LayerPrompt {
     turn(call, weights, options, tensors);
     for (int64_t b = 0; b < sizes_.batch; ++b) attend(call, options, tensors, b);
 
-    times(call, rows_of(call, as_reals(call, attended_, inputs_), sizes_.attended()), weights.o,
+    const Rows<const T> attended(attended_, sizes_.rows(), sizes_.attended(), sizes_.attended());
+    times(call, ManyRows(call, as_reals(call, attended, inputs_), parts_), weights.o,
           [&](int64_t row, int64_t column, int64_t count, const R* products) {
             add_row(products, tensors.x[row] + column, sums_ + row * hidden + column, count);
           });
@@ -80,15 +81,6 @@ class LayerPrompt {
     });
   }
 
-  // The attended as reals: as they are, or in `memory`.
-  const R* as_reals(const plugin::Call& call, const T* attended, R* memory) const {
-    if constexpr (std::is_same_v<T, R>) return attended;
-    const int64_t width = sizes_.attended();
-    for_rows(call, width, [&](int64_t row, uint32_t) {
-      copy_rows(attended + row * width, 0, 1, width, R{1}, memory + row * width, width);
-    });
-    return memory;
-  }
   ManyRows rows_of(const plugin::Call& call, const R* values, int64_t width) const {
     return ManyRows(call, {values, sizes_.rows(), width, width}, parts_);
   }

@@ -1,6 +1,5 @@
-// Int8Linear: Linear with a weight of 8 bits, see common/int8_weight.h. Few rows stream it as it is; for many
-// rows, which wait for arithmetic, blocks of it are unpacked to float and multiplied as Linear does. No
-// backward.
+// Int8Linear: Linear with a weight of 8 bits, see common/int8_weight.h. Few rows stream it as it is; many
+// rows, which wait for arithmetic, unpack blocks of it, see common/many_rows.h. No backward.
 #pragma once
 
 #include <graft/plugin.hpp>

@@ -111,6 +111,30 @@ class DecoderLayerTest : public KernelTest {
     }
   }
 
+  // Also from steps to prompts: a host may keep the largest call's for smaller ones.
+  void check_workspace_grows() {
+    const auto size = [&](int64_t batch, int64_t tokens, int64_t capacity, uint32_t threads) {
+      Shape s;
+      s.tokens = tokens, s.capacity = capacity, s.lengths = std::vector<int64_t>(size_t(batch), 0);
+      const Layer layer = this->layer(s);
+      const Kernel kernel = this->kernel(s);
+      if (in_8_bits()) {
+        EXPECT_EQ(kernel.prepare(layer.arguments()), GRAFT_OK) << last_error();
+      }
+      return kernel.workspace(layer.arguments(), threads);
+    };
+    for (int64_t tokens = 1; tokens < 40; ++tokens)
+      EXPECT_LE(size(1, tokens, 40, 2), size(1, tokens + 1, 40, 2)) << tokens;
+    for (int64_t batch = 1; batch < 4; ++batch)
+      for (int64_t tokens : {1, 4, 5, 17})
+        EXPECT_LE(size(batch, tokens, 40, 2), size(batch + 1, tokens, 40, 2)) << batch << " x " << tokens;
+    for (int64_t tokens : {16, 17}) {
+      for (int64_t capacity = 40; capacity < 400; capacity += 40)
+        EXPECT_LE(size(1, tokens, capacity, 2), size(1, tokens, capacity + 40, 2)) << capacity;
+      EXPECT_LE(size(1, tokens, 40, 2), size(1, tokens, 40, 3));
+    }
+  }
+
   // Four query heads do not go into three, and one is not what k_proj makes.
   void check_heads_that_do_not_fit(const Layer& right, const Kernel& kernel) {
     for (int64_t heads : {0, 3, 1}) {
@@ -169,6 +193,10 @@ TEST_P(DecoderLayerTest, Prompts) {
   check_prompts();
 }
 
+TEST_P(DecoderLayerTest, WorkspaceGrowsWithEveryDimension) {
+  check_workspace_grows();
+}
+
 TEST_P(DecoderLayerTest, ManyRowsOfFewTokensAreLeftToTheLayer) {
   Shape s;
   s.lengths = std::vector<int64_t>(17, 3);
@@ -214,6 +242,10 @@ TEST_P(Int8DecoderLayerTest, Prompts) {
   Shape s;
   s.lengths = std::vector<int64_t>(20, 3);
   check(s);
+}
+
+TEST_P(Int8DecoderLayerTest, WorkspaceGrowsWithEveryDimension) {
+  check_workspace_grows();
 }
 
 TEST_P(Int8DecoderLayerTest, HeadsThatDoNotFitTheCacheAreRefused) {

@@ -119,8 +119,8 @@ nlohmann::ordered_json measure(const std::string& folder, const std::string& dty
   out["first_token_at"] = std::chrono::duration<double>(first.time_since_epoch()).count();  // CLOCK_MONOTONIC
   out["tokens_per_second"] = 1 / token_seconds;
   out["peak_mib"] = memory_mib("VmHWM");
-  out["libraries_mib"] = libraries_mib + code_mib() -
-                         code_before_mib;  // until the model was opened, and code that was read later
+  // Until the model was opened, and code that was read later.
+  out["libraries_mib"] = libraries_mib + code_mib() - code_before_mib;
   out["own_mib"] = memory_mib("RssAnon");
 
   std::vector<int64_t> longer(static_cast<size_t>(prefill_tokens));
