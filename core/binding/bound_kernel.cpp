@@ -130,21 +130,12 @@ bool BoundKernel::is(const Kernel& other, const LayerFacts& now) const {
          !weights_changed();
 }
 
-inline bool BoundKernel::weights_changed() const {
-  // Who has no prepare() reads new values through the old pointer: an optimizer's step needs no new instance.
-  for (const Weight& weight : weights_) {
-    const c10::TensorImpl& impl = *weight.tensor.unsafeGetTensorImpl();
-    const c10::StorageImpl* storage = impl.unsafe_storage().unsafeGetStorageImpl();
-    if (storage != weight.storage._unsafe_get_target() || storage->data() != weight.data || impl.storage_offset() != weight.offset) return true;
-    if (prepares_ && version_of(weight.tensor) != weight.version) return true;
-  }
-  return false;
-}
-
-BoundKernel::Outcome BoundKernel::call(std::initializer_list<TensorArg> inputs, at::Tensor* outputs,
-                                       size_t output_count) const {
-  if (special_) [[unlikely]] return call_specially(inputs, outputs, output_count);
-  return call_itself(inputs, outputs, output_count);
+bool BoundKernel::something_needs_gradient(std::initializer_list<TensorArg> inputs) const {
+  return std::any_of(
+             inputs.begin(), inputs.end(),
+             [](const TensorArg& input) { return input.get() != nullptr && input.get()->requires_grad(); }) ||
+         std::any_of(weights_.begin(), weights_.end(),
+                     [](const Weight& weight) { return weight.tensor.requires_grad(); });
 }
 
 BoundKernel::Outcome BoundKernel::call_specially(std::initializer_list<TensorArg> inputs, at::Tensor* outputs,
@@ -156,45 +147,33 @@ BoundKernel::Outcome BoundKernel::call_specially(std::initializer_list<TensorArg
   return outcome;
 }
 
-// What every call needs, and nothing else: what is rare has functions of its own, whose frames would cost each call.
-inline BoundKernel::Outcome BoundKernel::call_itself(std::initializer_list<TensorArg> inputs, at::Tensor* outputs,
-                                                     size_t output_count) const {
-  if (weights_changed()) return Outcome::stale;
-  const bool for_backward = gradient_needed(inputs);
+BoundKernel::Outcome BoundKernel::call_otherwise(std::initializer_list<TensorArg> inputs, at::Tensor* outputs,
+                                                 size_t output_count, bool for_backward) const {
+  std::unique_ptr<CallPlan> unkept;
   const CallPlan* plan = plans_.find(inputs, for_backward);
-  if (plan == nullptr) [[unlikely]] return call_planned_now(inputs, outputs, output_count, for_backward);
+  if (plan == nullptr) {
+    if (unfit_) return Outcome::unfit;
+    if (for_backward && !differentiable_) return Outcome::unsupported;
+    Outcome why;
+    plan = plan_anew(inputs, for_backward, unkept, why);
+    if (plan == nullptr) return why;
+  }
   return call_as_planned(*plan, inputs, outputs, output_count);
 }
 
-BoundKernel::Outcome BoundKernel::call_planned_now(std::initializer_list<TensorArg> inputs, at::Tensor* outputs,
-                                                   size_t output_count, bool for_backward) const {
-  if (unfit_) return Outcome::unfit;
-  if (for_backward && !differentiable_) return Outcome::unsupported;
-  std::unique_ptr<CallPlan> unkept;
-  Outcome why;
-  const CallPlan* plan = plan_anew(inputs, for_backward, unkept, why);
-  return plan != nullptr ? call_as_planned(*plan, inputs, outputs, output_count) : why;
-}
-
-inline BoundKernel::Outcome BoundKernel::call_as_planned(const CallPlan& plan, std::initializer_list<TensorArg> inputs,
-                                                         at::Tensor* outputs, size_t output_count) const {
-  if (!plan.served | plan.for_backward | plan.copies | off_cpu_) [[unlikely]] return call_otherwise(plan, inputs, outputs, output_count);
-  if (plan.returned > output_count) [[unlikely]] throw_too_many_outputs();
-  return run(plan, inputs.begin(), outputs, nullptr);
-}
-
-BoundKernel::Outcome BoundKernel::call_otherwise(const CallPlan& plan, std::initializer_list<TensorArg> inputs, at::Tensor* outputs, size_t output_count) const {
+BoundKernel::Outcome BoundKernel::call_as_planned(const CallPlan& plan,
+                                                  std::initializer_list<TensorArg> inputs,
+                                                  at::Tensor* outputs, size_t output_count) const {
   if (!plan.served) return Outcome::unsupported;
   if (plan.returned > output_count) throw_too_many_outputs();
   const OnDevice on_its_device(facts().device);
-  if (off_cpu_) {
-    if (Capturing::now() && (kernel().entry->flags & GRAFT_ENTRY_GRAPH_SAFE) == 0) return Outcome::unsupported;
-    if (!plan.for_backward && !plan.copies) return run(plan, inputs.begin(), outputs, nullptr);
-  }
+  if (off_cpu_ && Capturing::now() && (kernel().entry->flags & GRAFT_ENTRY_GRAPH_SAFE) == 0)
+    return Outcome::unsupported;
+  if (!plan.for_backward && !plan.copies) return run_in_frame(plan, inputs.begin(), outputs, nullptr);
   SavedOutputs saved;
   const Outcome outcome = [&] {
     const at::NoGradGuard no_grad;  // copies are no steps of the graph
-    if (!plan.copies) return run(plan, inputs.begin(), outputs, saved.data());
+    if (!plan.copies) return run_in_frame(plan, inputs.begin(), outputs, saved.data());
     std::array<at::Tensor, kMaxArguments> copies;
     std::vector<TensorArg> given(inputs);
     for (const CallPlan::Input& input : plan.inputs) {
@@ -202,7 +181,7 @@ BoundKernel::Outcome BoundKernel::call_otherwise(const CallPlan& plan, std::init
       copies[input.number] = given[input.number].get()->contiguous();
       given[input.number] = copies[input.number];
     }
-    return run(plan, given.data(), outputs, saved.data());
+    return run_in_frame(plan, given.data(), outputs, saved.data());
   }();
   if (outcome == Outcome::done && plan.for_backward) record(inputs, outputs, saved, plan.backward_workspace);
   return outcome;
@@ -213,6 +192,7 @@ const CallPlan* BoundKernel::plan_anew(std::initializer_list<TensorArg> inputs, 
   unkept = plan_call(*facts().plan, template_, binding_, inputs, for_backward, facts().device, facts().dtype, kernel().ref.str());
   why = unkept == nullptr ? Outcome::unsupported : Outcome::failed;
   if (unkept == nullptr || !ask_entry(*unkept)) return nullptr;
+  if (OwnFrame::serves(*unkept)) unkept->own_frame = std::make_unique<OwnFrame>(*unkept);
   const CallPlan* kept = plans_.keep(unkept);
   return kept != nullptr ? kept : unkept.get();
 }
@@ -243,43 +223,23 @@ BoundKernel::Outcome BoundKernel::call_through_operator(std::initializer_list<Te
   }
 }
 
-inline BoundKernel::Outcome BoundKernel::run(const CallPlan& plan, const TensorArg* inputs, at::Tensor* outputs, at::Tensor* saved) const {
-  std::array<graft_value, kMaxArguments> arguments;
-  std::array<graft_tensor, kMaxArguments> views;
-  for (size_t i = 0; i < plan.arguments.size(); i += CallPlan::kArgumentsAtOnce)
-    std::memcpy(&arguments[i], &plan.arguments[i], CallPlan::kArgumentsAtOnce * sizeof(graft_value));
-  graft_tensor* view = views.data();
-  const auto pass = [&](size_t position, const graft_tensor& planned, void* data) {
-    *view = planned;
-    view->data = data;
-    arguments[position] = as_value(view++);
-  };
+BoundKernel::Outcome BoundKernel::run_in_frame(const CallPlan& plan, const TensorArg* inputs,
+                                               at::Tensor* outputs, at::Tensor* saved) const {
+  CallFrame frame(plan);
   uintptr_t misaligned = 0;
   for (const CallPlan::Input& input : plan.inputs) {
     const at::Tensor& tensor = *inputs[input.number].get();
     void* data = input.written ? data_for_writing(tensor, input.itemsize) : data_for_reading(tensor, input.itemsize);
     misaligned |= reinterpret_cast<uintptr_t>(data) & input.misaligned;
-    pass(input.position, input.view, data);
+    frame.pass(input.position, input.view, data);
   }
-  if (misaligned != 0) [[unlikely]] throw_misaligned(arguments.data());
-  for (const CallPlan::Output& output : plan.outputs) {
-    at::Tensor& made = output.saved ? saved[output.position] : *outputs++;
-    made = allocate({output.sizes.data(), size_t(output.view.ndim)}, output.dtype, facts().device);
-    pass(output.position, output.view, made.mutable_data_ptr());
-  }
-
-  if ((plan.workspace != 0) | off_cpu_) return forward_with_more(plan.workspace, arguments.data());
-  return forward(&cpu_call_.call, arguments.data());
+  if (misaligned != 0) throw_misaligned(frame.arguments());
+  return run(plan, frame, outputs, saved);
 }
 
 BoundKernel::Outcome BoundKernel::forward_with_more(size_t workspace, const graft_value* arguments) const {
   const KernelCall call(facts().device, workspace);
   return forward(call.get(), arguments);
-}
-
-inline BoundKernel::Outcome BoundKernel::forward(const graft_call* call, const graft_value* arguments) const {
-  const graft_status status = call_plugin([&] { return forward_(instance_->made, call, arguments); });
-  return status == GRAFT_OK ? Outcome::done : failed(status);
 }
 
 BoundKernel::Outcome BoundKernel::failed(graft_status status) const {

@@ -13,6 +13,7 @@
 #include "call_plan.h"
 #include "grad_mode.h"
 #include "graft/kernel_slot.h"
+#include "graft/plugin_call.h"
 #include "graft/thread_pool.h"
 #include "kernel_instance.h"
 
@@ -50,7 +51,8 @@ class BoundKernel {
   /// `inputs`: the contract's inputs that are no weights, in its order; trailing optional ones may be left
   /// away. `outputs` are allocated here. Throws Error(invalid_argument) for inputs that break the contract,
   /// and Error(plugin) if an inout argument may be half written or the device is lost.
-  Outcome call(std::initializer_list<TensorArg> inputs, at::Tensor* outputs, size_t output_count) const;
+  [[gnu::always_inline]] Outcome call(std::initializer_list<TensorArg> inputs, at::Tensor* outputs,
+                                      size_t output_count) const;
 
   /// Whether a call of these inputs, none of which needs a gradient, would run the entry; plans it, so that the call itself does
   /// not. Throws Error(invalid_argument) as call() does.
@@ -81,6 +83,7 @@ class BoundKernel {
   struct Unfit {};
   BoundKernel(std::shared_ptr<const Kernel> kernel, LayerFacts facts, Unprepared);
   BoundKernel(std::shared_ptr<const Kernel> kernel, LayerFacts facts, Unfit);
+  [[gnu::noinline]] bool something_needs_gradient(std::initializer_list<TensorArg> inputs) const;
   void watch_weights();
   void check_data() const;
   void prepare();
@@ -88,18 +91,24 @@ class BoundKernel {
   [[gnu::always_inline]] Outcome call_itself(std::initializer_list<TensorArg> inputs, at::Tensor* outputs, size_t output_count) const;
   /// Null: `why` the entry does not get the call. `unkept`: holds the plan if plans_ does not.
   const CallPlan* plan_anew(std::initializer_list<TensorArg> inputs, bool for_backward, std::unique_ptr<CallPlan>& unkept, Outcome& why) const;
-  /// The first call of its shapes.
-  [[gnu::noinline]] Outcome call_planned_now(std::initializer_list<TensorArg> inputs, at::Tensor* outputs, size_t output_count,
-                                             bool for_backward) const;
-  [[gnu::always_inline]] Outcome call_as_planned(const CallPlan& plan, std::initializer_list<TensorArg> inputs, at::Tensor* outputs, size_t output_count) const;
-  /// A call that the entry does not get, whose inputs are copied first, or that becomes a step of torch's graph.
-  [[gnu::noinline]] Outcome call_otherwise(const CallPlan& plan, std::initializer_list<TensorArg> inputs, at::Tensor* outputs, size_t output_count) const;
+  /// A call of other shapes than the last one's, or one that is not plain.
+  [[gnu::noinline]] Outcome call_otherwise(std::initializer_list<TensorArg> inputs, at::Tensor* outputs,
+                                           size_t output_count, bool for_backward) const;
+  /// A call that the entry may not get, whose inputs may be copied first, or that may become a step of
+  /// torch's graph.
+  Outcome call_as_planned(const CallPlan& plan, std::initializer_list<TensorArg> inputs, at::Tensor* outputs,
+                          size_t output_count) const;
   /// A call that is more or less than one of the entry: of the contract's operator, of a fusion, or of a kernel that waits.
-  Outcome call_specially(std::initializer_list<TensorArg> inputs, at::Tensor* outputs, size_t output_count) const;
+  [[gnu::noinline]] Outcome call_specially(std::initializer_list<TensorArg> inputs, at::Tensor* outputs,
+                                           size_t output_count) const;
   /// The call as a call of the contract's operator.
   Outcome call_through_operator(std::initializer_list<TensorArg> inputs, at::Tensor* outputs, size_t output_count) const;
   /// The call without its autograd, of inputs that are copied where the plan says so; `saved` may be null if the plan has none.
-  [[gnu::always_inline]] Outcome run(const CallPlan& plan, const TensorArg* inputs, at::Tensor* outputs, at::Tensor* saved) const;
+  Outcome run_in_frame(const CallPlan& plan, const TensorArg* inputs, at::Tensor* outputs,
+                       at::Tensor* saved) const;
+  template <class Frame>
+  [[gnu::always_inline]] Outcome run(const CallPlan& plan, Frame& frame, at::Tensor* outputs,
+                                     at::Tensor* saved) const;
   [[gnu::always_inline]] Outcome forward(const graft_call* call, const graft_value* arguments) const;
   [[gnu::noinline]] Outcome forward_with_more(size_t workspace, const graft_value* arguments) const;
   /// What a status other than GRAFT_OK means for the call.
@@ -129,16 +138,64 @@ class BoundKernel {
   mutable CallPlans plans_;
 };
 
-// Here, since it stands on the way of each call.
-inline bool BoundKernel::gradient_needed(std::initializer_list<TensorArg> inputs) const {
-  if (!gradients_are_recorded()) return false;
-  for (const TensorArg& input : inputs) {
-    if (input.get() != nullptr && input.get()->requires_grad()) return true;
+// The way of each call, here so that it is one function with the slot's. What is rare has functions of its
+// own, whose frames would cost each call.
+inline BoundKernel::Outcome BoundKernel::call(std::initializer_list<TensorArg> inputs, at::Tensor* outputs,
+                                              size_t output_count) const {
+  if (special_) [[unlikely]]
+    return call_specially(inputs, outputs, output_count);
+  return call_itself(inputs, outputs, output_count);
+}
+
+inline BoundKernel::Outcome BoundKernel::call_itself(std::initializer_list<TensorArg> inputs,
+                                                     at::Tensor* outputs, size_t output_count) const {
+  if (weights_changed()) return Outcome::stale;
+  const bool for_backward = gradient_needed(inputs);
+  const CallPlan* plan = plans_.last();
+  OwnFrame* frame = plan != nullptr ? plan->own_frame.get() : nullptr;
+  if (frame != nullptr && !for_backward && frame->free() && inputs.size() == plan->input_count &&
+      output_count >= plan->returned) [[likely]] {
+    const OwnFrame::Use use(*frame);
+    if (frame->take(*plan, inputs.begin())) [[likely]]
+      return run(*plan, *frame, outputs, nullptr);
   }
+  return call_otherwise(inputs, outputs, output_count, for_backward);
+}
+
+inline bool BoundKernel::weights_changed() const {
+  // Who has no prepare() reads new values through the old pointer: an optimizer's step needs no new instance.
   for (const Weight& weight : weights_) {
-    if (weight.tensor.requires_grad()) return true;
+    const c10::TensorImpl& impl = *weight.tensor.unsafeGetTensorImpl();
+    const c10::StorageImpl* storage = impl.unsafe_storage().unsafeGetStorageImpl();
+    if (storage != weight.storage._unsafe_get_target() || storage->data() != weight.data ||
+        impl.storage_offset_default() != weight.offset)
+      return true;
+    if (prepares_ && version_of(weight.tensor) != weight.version) return true;
   }
   return false;
+}
+
+inline bool BoundKernel::gradient_needed(std::initializer_list<TensorArg> inputs) const {
+  return gradients_are_recorded() && something_needs_gradient(inputs);
+}
+
+template <class Frame>
+inline BoundKernel::Outcome BoundKernel::run(const CallPlan& plan, Frame& frame, at::Tensor* outputs,
+                                             at::Tensor* saved) const {
+  for (const CallPlan::Output& output : plan.outputs) {
+    at::Tensor& made = output.saved ? saved[output.position] : *outputs++;
+    made = allocate({output.sizes.data(), size_t(output.view.ndim)}, output.dtype, facts().device);
+    frame.pass(output.position, output.view, made.mutable_data_ptr());
+  }
+  if ((plan.workspace != 0) | off_cpu_) return forward_with_more(plan.workspace, frame.arguments());
+  return forward(&cpu_call_.call, frame.arguments());
+}
+
+inline BoundKernel::Outcome BoundKernel::forward(const graft_call* call, const graft_value* arguments) const {
+  const graft_status status = call_plugin([&]() __attribute__((always_inline)) {
+    return forward_(instance_->made, call, arguments);
+  });
+  return status == GRAFT_OK ? Outcome::done : failed(status);
 }
 
 }  // namespace graft

@@ -46,6 +46,93 @@ bool describe(const ContractPlan& contract, const ContractBinding& binding, c10:
 
 }  // namespace
 
+constinit thread_local char detail::thread_mark = 0;
+
+CallPlan::CallPlan() = default;
+CallPlan::~CallPlan() = default;
+
+bool CallPlan::Input::describes(const at::Tensor& tensor) const {
+  // The keys come first: they tell tensors apart that have no strides or no storage, or are on a device of
+  // another type.
+  return tensor.key_set() == keys && tensor.dtype() == dtype && tensor.dim() == view.ndim &&
+         std::equal(tensor.sizes().begin(), tensor.sizes().end(), sizes.begin()) &&
+         std::equal(tensor.strides().begin(), tensor.strides().end(), strides.begin());
+}
+
+bool OwnFrame::serves(const CallPlan& plan) {
+  constexpr c10::DispatchKeySet kPlain({c10::DispatchKey::CPU, c10::DispatchKey::AutogradCPU,
+                                        c10::DispatchKey::ADInplaceOrView, c10::DispatchKey::AutocastCPU});
+  return plan.served && !plan.for_backward && !plan.copies && plan.device.is_cpu() &&
+         std::all_of(plan.inputs.begin(), plan.inputs.end(),
+                     [&](const CallPlan::Input& input) { return kPlain.has_all(input.keys); });
+}
+
+[[gnu::noinline]] void* OwnFrame::storage_for_writing(const c10::TensorImpl& impl) {
+  return impl.unsafe_storage().mutable_data();
+}
+
+// Each call comes here. The keys are those of tensors without a class of their own (serves()), whose metadata
+// lies where _default finds it; flatten: GCC would call even those few instructions.
+[[gnu::flatten]] bool OwnFrame::take(const CallPlan& plan, const TensorArg* inputs) {
+  graft_tensor* view = views_.data();
+  for (const CallPlan::Input& input : plan.inputs) {
+    const at::Tensor* tensor = inputs[input.number].get();
+    if (tensor == nullptr) [[unlikely]]
+      return false;
+    const c10::TensorImpl& impl = *tensor->unsafeGetTensorImpl();
+    if (impl.key_set() != input.keys || impl.dtype() != input.dtype) [[unlikely]]
+      return false;
+    const c10::IntArrayRef sizes = impl.sizes_default();
+    const int64_t* strides = impl.strides_default().data();
+    if (sizes.size() != size_t(view->ndim)) [[unlikely]]
+      return false;
+    int64_t difference = 0;  // one branch for all dimensions
+    switch (sizes.size()) {
+      default:
+        for (size_t d = 4; d < sizes.size(); ++d)
+          difference |= (sizes[d] ^ input.sizes[d]) | (strides[d] ^ input.strides[d]);
+        [[fallthrough]];
+      case 4:
+        difference |= (sizes[3] ^ input.sizes[3]) | (strides[3] ^ input.strides[3]);
+        [[fallthrough]];
+      case 3:
+        difference |= (sizes[2] ^ input.sizes[2]) | (strides[2] ^ input.strides[2]);
+        [[fallthrough]];
+      case 2:
+        difference |= (sizes[1] ^ input.sizes[1]) | (strides[1] ^ input.strides[1]);
+        [[fallthrough]];
+      case 1:
+        difference |= (sizes[0] ^ input.sizes[0]) | (strides[0] ^ input.strides[0]);
+        [[fallthrough]];
+      case 0:
+        break;
+    }
+    if (difference != 0) [[unlikely]]
+      return false;
+    void* storage =
+        input.written ? storage_for_writing(impl) : const_cast<void*>(impl.unsafe_storage().data());
+    void* data = static_cast<char*>(storage) + input.itemsize * impl.storage_offset_default();
+    if ((reinterpret_cast<uintptr_t>(data) & input.misaligned) != 0) [[unlikely]]
+      return false;
+    (view++)->data = data;
+  }
+  next_ = view;
+  for (const size_t number : plan.absent) {
+    if (inputs[number].get() != nullptr) [[unlikely]]
+      return false;
+  }
+  return true;
+}
+
+OwnFrame::OwnFrame(const CallPlan& plan) : arguments_(plan.arguments) {
+  views_.reserve(plan.inputs.size() + plan.outputs.size());  // arguments point into its elements
+  const auto lay_out = [&](size_t position, const graft_tensor& view) {
+    arguments_[position] = as_value(&views_.emplace_back(view));
+  };
+  for (const CallPlan::Input& input : plan.inputs) lay_out(input.position, input.view);
+  for (const CallPlan::Output& output : plan.outputs) lay_out(output.position, output.view);
+}
+
 Error broken_contract(const graft_contract& contract, const std::string& kernel, const std::string& why) {
   return Error(ErrorCode::invalid_argument, "call of " + kernel + " (" + contract.name + ")", why,
                "give the layer inputs that its contract allows");
@@ -87,7 +174,6 @@ std::unique_ptr<CallPlan> plan_call(const ContractPlan& contract, std::span<cons
   for (; number < inputs.size(); ++number) plan->absent.push_back(number);  // the contract has no more
   for (CallPlan::Input& input : plan->inputs) input.view.data = nullptr;
   plan->arguments.assign(weights.begin(), weights.end());
-  plan->arguments.resize((weights.size() + CallPlan::kArgumentsAtOnce - 1) / CallPlan::kArgumentsAtOnce * CallPlan::kArgumentsAtOnce);
   if (!same_dtype(binding.dtype, to_graft(dtype))) plan->served = false;
 
   for (size_t i = 0; i < declared.argument_count && plan->served; ++i) {
@@ -100,11 +186,25 @@ std::unique_ptr<CallPlan> plan_call(const ContractPlan& contract, std::span<cons
   return plan;
 }
 
-const CallPlan* CallPlans::find_other(std::initializer_list<TensorArg> inputs, bool for_backward, const CallPlan* last) const {
+bool CallPlan::fits(std::initializer_list<TensorArg> call_inputs, bool with_backward) const {
+  if (with_backward != for_backward || call_inputs.size() != input_count) return false;
+  const TensorArg* given = call_inputs.begin();
+  return std::all_of(inputs.begin(), inputs.end(),
+                     [&](const Input& input) {
+                       const at::Tensor* tensor = given[input.number].get();
+                       return tensor != nullptr && input.describes(*tensor) &&
+                              (device.is_cpu() || tensor->device() == device);
+                     }) &&
+         std::none_of(absent.begin(), absent.end(),
+                      [&](size_t number) { return given[number].get() != nullptr; });
+}
+
+const CallPlan* CallPlans::find(std::initializer_list<TensorArg> inputs, bool for_backward) const {
+  if (const CallPlan* plan = last(); plan != nullptr && plan->fits(inputs, for_backward)) return plan;
   const size_t count = count_.load(std::memory_order_acquire);
   for (size_t i = 0; i < count; ++i) {
     const CallPlan* plan = plans_[i].get();
-    if (plan == last || !plan->fits(inputs, for_backward)) continue;
+    if (!plan->fits(inputs, for_backward)) continue;
     last_.store(plan, std::memory_order_release);
     return plan;
   }

@@ -3,8 +3,10 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <algorithm>
 #include <array>
 #include <atomic>
+#include <cstring>
 #include <initializer_list>
 #include <memory>
 #include <mutex>
@@ -12,17 +14,20 @@
 #include <string>
 #include <vector>
 
+#include "arguments.h"
 #include "graft/contract_plan.h"
 #include "graft/error.h"
 #include "graft/kernel_slot.h"
+#include "tensor_view.h"
 
 namespace graft {
+
+class OwnFrame;
 
 /// Made for the metadata of one call's inputs (shapes, strides, dtypes, dispatch keys), and good for every call whose inputs have the
 /// same. Immutable once made, so that any thread may read it. Views point into the plan itself and have no data.
 struct CallPlan {
   using Sizes = std::array<int64_t, kMaxRank>;
-  static constexpr size_t kArgumentsAtOnce = 4;  // a call copies them by so many: a line of the cache
   struct Input {
     size_t number = 0;    // among the call's inputs
     size_t position = 0;  // in the contract
@@ -35,7 +40,8 @@ struct CallPlan {
     Sizes sizes = {}, strides = {}, copied_strides = {};
     graft_tensor view = {};
 
-    bool describes(const at::Tensor& tensor, c10::Device device) const;
+    /// Whether the tensor is as planned, on whichever device of its type.
+    bool describes(const at::Tensor& tensor) const;
   };
   struct Output {
     size_t position = 0;
@@ -45,8 +51,9 @@ struct CallPlan {
     graft_tensor view = {};
   };
 
-  CallPlan() = default;
+  CallPlan();
   CallPlan(const CallPlan&) = delete;
+  ~CallPlan();
 
   bool fits(std::initializer_list<TensorArg> call_inputs, bool with_backward) const;
 
@@ -57,37 +64,76 @@ struct CallPlan {
   size_t input_count = 0;     // of the call, absent ones included
   std::vector<Input> inputs = {};    // those that are there, in the call's order
   std::vector<size_t> absent = {};   // the others' numbers
-  std::vector<graft_value> arguments = {};  // with the weights filled in; as many as the contract has, rounded up to kArgumentsAtOnce
+  std::vector<graft_value> arguments = {};  // with the weights filled in
   std::vector<Output> outputs = {};  // in the contract's order
   size_t returned = 0;               // outputs that the caller gets
   size_t workspace = 0, backward_workspace = 0;  // bytes
+  std::unique_ptr<OwnFrame> own_frame = nullptr;  // if that serves the plan
 };
 
-// Here, and without a call of its own, since it stands on the way of each call.
-inline bool CallPlan::fits(std::initializer_list<TensorArg> call_inputs, bool with_backward) const {
-  if (with_backward != for_backward || call_inputs.size() != input_count) return false;
-  const TensorArg* given = call_inputs.begin();
-  for (const Input& input : inputs) {
-    const at::Tensor* tensor = given[input.number].get();
-    if (tensor == nullptr || !input.describes(*tensor, device)) return false;
-  }
-  for (const size_t number : absent) {
-    if (given[number].get() != nullptr) return false;
-  }
-  return true;
-}
+namespace detail {
 
-inline bool CallPlan::Input::describes(const at::Tensor& tensor, c10::Device device) const {
-  const c10::TensorImpl& impl = *tensor.unsafeGetTensorImpl();
-  // The keys come first: they tell tensors apart that have no strides or no storage, or are on a device of another type.
-  if (impl.key_set() != keys || impl.dtype() != dtype || (!device.is_cpu() && impl.device() != device)) return false;
-  const c10::IntArrayRef its_sizes = impl.sizes();
-  if (its_sizes.size() != size_t(view.ndim)) return false;
-  const int64_t* its_strides = impl.strides().data();
-  int64_t difference = 0;  // one branch for all dimensions
-  for (size_t d = 0; d < its_sizes.size(); ++d) difference |= (its_sizes[d] ^ sizes[d]) | (its_strides[d] ^ strides[d]);
-  return difference == 0;
-}
+// Its address tells this thread from all others that live. Initial-exec: no function call.
+extern constinit thread_local char thread_mark __attribute__((tls_model("initial-exec")));
+}  // namespace detail
+
+/// The arguments of a planned call, laid out once: what is left to a call is where its tensors' data lie. One
+/// thread's, the plan's maker: others lay theirs out in a CallFrame.
+class OwnFrame {
+ public:
+  explicit OwnFrame(const CallPlan& plan);
+  /// Whether a call of the plan is one of the entry on the CPU and nothing more, of tensors of no class of
+  /// their own.
+  static bool serves(const CallPlan& plan);
+  OwnFrame(const OwnFrame&) = delete;
+
+  /// Whether it is this thread's, and no call of it is under way: a kernel may call back.
+  bool free() const { return owner_ == &detail::thread_mark && !in_call_; }
+  /// While one lives, a call is under way.
+  class Use {
+   public:
+    explicit Use(OwnFrame& frame) : frame_(frame) { frame_.in_call_ = true; }
+    ~Use() { frame_.in_call_ = false; }
+    Use(const Use&) = delete;
+
+   private:
+    OwnFrame& frame_;
+  };
+
+  /// Takes the data of a call's inputs. False: they are not as planned, or not aligned.
+  bool take(const CallPlan& plan, const TensorArg* inputs);
+  void pass(size_t, const graft_tensor&, void* data) { next_++->data = data; }
+  const graft_value* arguments() const { return arguments_.data(); }
+
+ private:
+  const void* const owner_ = &detail::thread_mark;
+  bool in_call_ = false;
+  static void* storage_for_writing(const c10::TensorImpl& impl);
+  graft_tensor* next_ = nullptr;
+  std::vector<graft_value> arguments_;
+  std::vector<graft_tensor> views_;
+};
+
+/// The same for one call of any thread.
+class CallFrame {
+ public:
+  explicit CallFrame(const CallPlan& plan) {
+    std::copy(plan.arguments.begin(), plan.arguments.end(), arguments_.begin());
+  }
+  CallFrame(const CallFrame&) = delete;
+
+  void pass(size_t position, const graft_tensor& planned, void* data) {
+    *next_ = planned;
+    next_->data = data;
+    arguments_[position] = as_value(next_++);
+  }
+  const graft_value* arguments() const { return arguments_.data(); }
+
+ private:
+  std::array<graft_value, kMaxArguments> arguments_;
+  std::array<graft_tensor, kMaxArguments> views_;
+  graft_tensor* next_ = views_.data();
+};
 
 /// Error(invalid_argument) for a call whose tensors are not as the contract has them.
 Error broken_contract(const graft_contract& contract, const std::string& kernel, const std::string& why);
@@ -102,12 +148,10 @@ std::unique_ptr<CallPlan> plan_call(const ContractPlan& contract, std::span<cons
 /// The plans of one kernel. Safe for any number of threads; find() takes no lock.
 class CallPlans {
  public:
+  /// The one found last; null: none yet.
+  const CallPlan* last() const { return last_.load(std::memory_order_acquire); }
   /// Null if no call of these shapes has been planned.
-  [[gnu::always_inline]] const CallPlan* find(std::initializer_list<TensorArg> inputs, bool for_backward) const {
-    const CallPlan* last = last_.load(std::memory_order_acquire);
-    if (last != nullptr && last->fits(inputs, for_backward)) [[likely]] return last;
-    return find_other(inputs, for_backward, last);
-  }
+  const CallPlan* find(std::initializer_list<TensorArg> inputs, bool for_backward) const;
 
   /// Keeps `plan` for later calls, unless there are kMost already: shapes that differ with each call (a growing KV cache) are planned
   /// anew each time, and must not fill the memory. Null: it was not taken.
@@ -115,11 +159,9 @@ class CallPlans {
 
  private:
   static constexpr size_t kMost = 8;
-  [[gnu::noinline]] const CallPlan* find_other(std::initializer_list<TensorArg> inputs, bool for_backward, const CallPlan* last) const;
-
   std::array<std::unique_ptr<const CallPlan>, kMost> plans_;  // the first count_ are there, and stay
   std::atomic<size_t> count_ = 0;
-  mutable std::atomic<const CallPlan*> last_ = nullptr;  // found last; null: none yet
+  mutable std::atomic<const CallPlan*> last_ = nullptr;
   std::mutex mutex_;                      // of writers
 };
 

@@ -1,9 +1,16 @@
 #include <ATen/core/grad_mode.h>
+#include <ATen/ops/from_blob.h>
+#include <ATen/ops/stack.h>
+#include <c10/core/Allocator.h>
+#include <c10/core/CPUAllocator.h>
 #include <gtest/gtest.h>
 #include <torch/nn/cloneable.h>
 
 #include <atomic>
+#include <functional>
 #include <thread>
+#include <utility>
+#include <vector>
 
 #include "graft/error.h"
 #include "norm_layer.h"
@@ -81,6 +88,90 @@ TEST(KernelSlot, AStridedInputGivesTheSameResult) {
   EXPECT_TRUE(at::allclose(layer.forward(wide.narrow(1, 3, 8)), layer.own(wide.narrow(1, 3, 8)), 1e-5, 1e-6));
   EXPECT_TRUE(at::allclose(layer.forward(columns), layer.own(columns), 1e-5, 1e-6));
   EXPECT_EQ(layer.own_calls, 0);
+}
+
+TEST(KernelSlot, CallsOfOneShapeEachSeeTheirOwnTensors) {
+  const at::NoGradGuard no_grad;
+  const std::vector<int64_t> shapes[] = {{8},          {3, 8},          {2, 3, 8},
+                                         {2, 1, 3, 8}, {1, 2, 1, 3, 8}, {2, 1, 1, 2, 1, 8}};
+  for (const std::vector<int64_t>& shape : shapes) {
+    NormLayer layer;
+    bind_fixture(layer, "good");
+    for (int i = 0; i < 3; ++i) {  // the first call plans what the others find
+      const at::Tensor x = at::randn(shape), of_other_strides = at::stack({x, x + 1}, -1).select(-1, 1);
+      EXPECT_TRUE(at::allclose(layer.forward(x), layer.own(x), 1e-5, 1e-6)) << shape;
+      EXPECT_TRUE(at::allclose(layer.forward(of_other_strides), layer.own(x + 1), 1e-5, 1e-6)) << shape;
+      EXPECT_EQ(layer.forward(at::randn({7, 8})).sizes(), at::IntArrayRef({7, 8}));
+    }
+    EXPECT_EQ(layer.own_calls, 0);
+  }
+}
+
+TEST(KernelSlot, ThreadsThatCallAtOnceWithOneShapeEachGetTheirOwnResult) {
+  NormLayer layer;
+  bind_fixture(layer, "good");
+  layer.forward(at::randn({4, 8}));  // planned here, and so laid out for this thread
+  std::atomic<int> wrong = 0;
+  const auto run = [&] {
+    const at::NoGradGuard no_grad;
+    for (int i = 0; i < 2000; ++i) {
+      const at::Tensor x = at::randn({4, 8});
+      if (!at::allclose(layer.slot({x}, [&] { return at::zeros({4, 8}); }), layer.own(x), 1e-5, 1e-6))
+        ++wrong;
+    }
+  };
+  std::thread others[] = {std::thread(run), std::thread(run)};
+  run();
+  for (std::thread& other : others) other.join();
+  EXPECT_EQ(wrong, 0);
+}
+
+/// torch's own allocator; `before`, if set, runs once before the next allocation.
+struct AllocatorThatCalls final : c10::Allocator {
+  c10::DataPtr allocate(size_t bytes) override {
+    if (before) std::exchange(before, nullptr)();
+    return torchs->allocate(bytes);
+  }
+  c10::DeleterFnPtr raw_deleter() const override { return torchs->raw_deleter(); }
+  void copy_data(void* to, const void* from, size_t bytes) const override {
+    torchs->copy_data(to, from, bytes);
+  }
+
+  c10::Allocator* torchs = c10::GetCPUAllocator();
+  std::function<void()> before = nullptr;
+};
+
+TEST(KernelSlot, ACallWithinACallLeavesTheOuterOnesTensorsAlone) {
+  const at::NoGradGuard no_grad;
+  NormLayer layer;
+  bind_fixture(layer, "good");
+  const at::Tensor outer = at::randn({2, 8}), inner = at::randn({2, 8});
+  layer.forward(outer);
+  AllocatorThatCalls allocator;
+  at::Tensor of_inner;
+  c10::SetCPUAllocator(&allocator, /*priority=*/100);
+  allocator.before = [&] { of_inner = layer.forward(inner); };  // while the outer call's result is allocated
+  const at::Tensor of_outer = layer.forward(outer);
+  c10::SetCPUAllocator(allocator.torchs, /*priority=*/100);
+  EXPECT_TRUE(at::allclose(of_outer, layer.own(outer), 1e-5, 1e-6));
+  ASSERT_TRUE(of_inner.defined());
+  EXPECT_TRUE(at::allclose(of_inner, layer.own(inner), 1e-5, 1e-6));
+  EXPECT_EQ(layer.own_calls, 0);
+}
+
+TEST(KernelSlot, AMisalignedInputIsNamedAlsoWhereItsShapeIsKnown) {
+  const at::NoGradGuard no_grad;
+  NormLayer layer;
+  bind_fixture(layer, "good");
+  alignas(8) char bytes[2 * 8 * sizeof(float) + 1] = {};
+  const auto at_byte = [&](int offset) { return at::from_blob(bytes + offset, {2, 8}, at::kFloat); };
+  EXPECT_EQ(layer.forward(at_byte(0)).sizes(), at::IntArrayRef({2, 8}));
+  try {
+    layer.forward(at_byte(1));
+    FAIL() << "accepted";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ErrorCode::invalid_argument) << error.what();
+  }
 }
 
 TEST(KernelSlot, AnEmptyInputGivesAnEmptyResult) {
