@@ -278,6 +278,13 @@ void few_rows_times(const Int8Rows& x, const Int8Weight& weight, int64_t begin, 
     }
 }
 
+// Fetches line i of each of the streams in which few_rows_times of a single row reads these tiles.
+inline void fetch_tiles(const Int8Weight& weight, int64_t begin, int64_t end, int64_t i) {
+  constexpr int64_t kStreams = 4;
+  const int64_t apart = (end - begin + kStreams - 1) / kStreams;
+  fetch_line(weight.tile(begin), apart * weight.tile_bytes(), std::min(kStreams, end - begin), i);
+}
+
 // body(begin, end) for all tiles of a weight: one range for each thread, so that all read as much, but of 64
 // KiB at least, which are worth a task, and of 512 KiB at most, so that others can help a thread that is
 // late. What is not fetched ahead, the first pages of each range, weighs less than with more of them.

@@ -45,6 +45,8 @@ class Int8Weight {
   int64_t depth() const { return depth_; }
   int64_t tiles() const { return padded_columns(columns_) / kTileColumns; }
 
+  int64_t tile_bytes() const { return tile_bytes_; }
+
   // How many of a column stand side by side: see tile().
   static int64_t together() { return whole::available() ? whole::kTogether : 1; }
 

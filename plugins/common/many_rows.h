@@ -24,6 +24,10 @@
 
 namespace graft {
 
+// Up to here a weight is streamed from memory (common/products.h, common/int8_few_rows.h): faster than laying
+// it out.
+inline constexpr int64_t kFewRows = 16;
+
 // Many rows as many_rows_times takes them, in Parts parts where that can be.
 template <class R, int Parts>
 class ManyRows {

@@ -91,9 +91,8 @@ class LayerPrompt {
 
   template <class X, class N>
   void norm(const plugin::Call& call, const Rows<const X>& x, const N* weight, double eps) const {
-    const int64_t width = sizes_.hidden;
-    for_rows(call, width, [&](int64_t row, uint32_t) {
-      scale_row(x[row], row_rstd(x[row], width, eps), weight, inputs_ + row * width, width);
+    call.parallel_for(x.count(), rows_per_task(x.width()), [&](int64_t begin, int64_t end, uint32_t) {
+      norm_rows(x, begin, end, weight, eps, inputs_, nullptr);
     });
   }
 

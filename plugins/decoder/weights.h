@@ -5,61 +5,12 @@
 
 #include <graft/plugin.hpp>
 
-#include "../common/gemm.h"
 #include "../common/int8_few_rows.h"
-#include "../common/products.h"
+#include "../common/plain_weight.h"
 
 namespace graft {
 
-// A weight [columns][depth] of out = x @ weight^T, in units of some columns that one register tile takes.
-template <class T>
-class PlainWeight {
-  using R = simd::Real<T>;
-
- public:
-  static constexpr int64_t kUnit = 4;
-  using Rows = Matrix<R>;  // a few of x, as times() takes them
-  using RowMemory = R;
-
-  explicit PlainWeight(const plugin::Tensor& weight)
-      : data_(weight.data<T>()), columns_(weight.size(0)), depth_(weight.size(1)) {}
-
-  int64_t columns() const { return columns_; }
-  int64_t units() const { return (columns_ + kUnit - 1) / kUnit; }
-  int64_t unit_bytes() const { return kUnit * depth_ * int64_t{sizeof(T)}; }
-
-  static size_t row_memory(int64_t, int64_t) { return 0; }
-  static Rows rows(const Matrix<R>& x, RowMemory*) { return x; }
-
-  // For many rows.
-  const PlainWeight& many_rows() const { return *this; }
-  template <class>
-  static constexpr int kParts = std::is_same_v<T, simd::bf16> ? 1 : 0;
-  int64_t depth() const { return depth_; }
-  PackedColumns<R> unpack(int64_t first, int64_t count, R* memory) const {
-    return {memory, data_ + first * depth_, depth_, count, depth_};
-  }
-#if defined(GRAFT_AMX)
-  template <int Parts>
-  void unpack_tiles(int64_t first, int64_t count, simd::bf16* high, simd::bf16*) const {
-    static_assert(Parts == 1);
-    amx::pack_right(graft::Rows<const T>(data_, columns_, depth_, depth_), /*across=*/false, 0, depth_, first,
-                    count, high, amx::whole_depth(depth_) / amx::kDepth);
-  }
-#endif
-
-  // to[row * stride + column] for the columns of units [begin, end) and all rows of x.
-  void times(const Rows& x, int64_t begin, int64_t end, R* to, int64_t stride) const {
-    few_rows_times(x, data_, depth_, begin * kUnit, std::min(columns_, end * kUnit),
-                   [&](int64_t row, int64_t column, R value) { to[row * stride + column] = value; });
-  }
-
- private:
-  const T* data_;
-  int64_t columns_, depth_;
-};
-
-// The same of a weight in 8 bits.
+// A weight in 8 bits, with what PlainWeight has.
 class PackedWeight {
  public:
   static constexpr int64_t kUnit = kTileColumns;
@@ -80,6 +31,7 @@ class PackedWeight {
   static size_t row_memory(int64_t rows, int64_t depth) { return Int8Rows::needed(rows, depth); }
   static Rows rows(const Matrix<float>& x, RowMemory* memory) { return Rows(x, memory); }
 
+  void fetch(int64_t begin, int64_t end, int64_t i) const { fetch_tiles(*weight_, begin, end, i); }
   void times(const Rows& x, int64_t begin, int64_t end, float* to, int64_t stride) const {
     few_rows_times(x, *weight_, begin, end,
                    [&](int64_t row, int64_t column, int64_t count, const float* products) {

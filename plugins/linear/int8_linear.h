@@ -58,7 +58,6 @@ class Int8Linear {
 
  private:
   enum { kX, kWeight, kBias };
-  static constexpr int64_t kFewRows = 16;  // up to here streaming is faster than unpacking
 
   template <class T>
   void write(T* out, int64_t row, int64_t column, int64_t count, const float* products) const {

@@ -1,15 +1,16 @@
 // Linear: out = x @ weight^T + bias. Few rows wait for memory: the weight is streamed once
-// (common/products.h). Many rows wait for arithmetic: packed, blocked product (common/gemm.h). Gradients are
-// products of the same kind (common/matmul.h).
+// (common/products.h). Many rows wait for arithmetic: blocks of the weight are packed (common/many_rows.h),
+// or of both factors where they are bfloat16 and the processor has AMX, as for gradients (common/matmul.h).
 #include <graft/contracts/linear.h>
 
 #include <graft/plugin.hpp>
 
 #include "../common/blocks.h"
 #include "../common/dtype.h"
-#include "../common/gemm.h"
 #include "../common/gradients.h"
+#include "../common/many_rows.h"
 #include "../common/matmul.h"
+#include "../common/plain_weight.h"
 #include "../common/reals.h"
 #include "../common/variant.h"
 #include "int8_linear.h"
@@ -20,37 +21,45 @@ namespace {
 using namespace plugin;
 using namespace simd;
 
-// Up to here streaming is faster than packing.
-constexpr int64_t kFewRows = 16;
 struct Linear {
   explicit Linear(const Attributes&) {}
 
   size_t workspace_size(Arguments arguments, uint32_t threads) const {
-    const Tensor x = arguments.tensor(0);
+    const Tensor x = arguments.tensor(kX);
     Workspace workspace;
-    with_dtype(x.dtype(), [&]<class T>(T) {
-      workspace.take<Real<T>>(reals_needed(x));
-      workspace.take<Real<T>>(
-          threads * std::max(scratch_size<Real<T>>(x.size(-1)), BlockMultiplier<Real<T>>::kSize));
-    });
+    with_dtype(x.dtype(), [&]<class T>(T) { Memory<T>(workspace, x, threads); });
     return workspace.used();
   }
 
   void forward(const Call& call, Tensor x, Tensor weight, std::optional<Tensor> bias, Tensor out) const {
-    with_dtype(x.dtype(), [&]<class T>(T) {
-      Workspace workspace(call.workspace<void>());
-      if constexpr (std::is_same_v<T, bf16>) {
-        if (const Rows<const T> rows(x); amx::available() && rows.count() > kFewRows)
-          return multiply_tiles(call, rows, Rows<const T>(weight), bias ? bias->data<T>() : nullptr,
-                                Rows<T>(out), call.workspace<float>());
-      }
-      const Matrix rows = as_reals<T>(call, x, workspace.take<Real<T>>(reals_needed(x)));
-      const T* offset = bias ? bias->data<T>() : nullptr;
-      if (rows.rows <= kFewRows)
-        stream(call, rows, weight.data<T>(), weight.size(0), offset, out.data<T>());
-      else
-        multiply(call, rows, weight.data<T>(), weight.size(0), offset, out.data<T>(), workspace);
-    });
+    with_dtype(
+        x.dtype(), [&]<class T, class R = Real<T>>(T) {
+          Workspace workspace(call.workspace<void>());
+          const Memory<T> memory(workspace, x, call.thread_count());
+          const T* offset = bias ? bias->data<T>() : nullptr;
+          const auto write = [offset, to = Rows<T>(out)](int64_t row, int64_t column, int64_t count,
+                                                         const R* products) {
+            T* target = to[row] + column;
+            const T* added = offset != nullptr ? offset + column : nullptr;
+            for_lanes(count, [=](int64_t i, auto n) {
+              const VecOf<R> value = load(products + i, n);
+              store(target + i, added != nullptr ? value + load(added + i, n) : value, n);
+            });
+          };
+          const bool few = row_count(x) <= kFewRows;
+          if constexpr (std::is_same_v<T, bf16>) {
+            if (amx::available() && !few) {
+              const Product<T, T> product{{Rows<const T>(x)}, transposed(Rows<const T>(weight))};
+              return multiply(call, memory.scratch, product, write);
+            }
+          }
+          const Matrix<R> rows = as_reals<T>(call, x, memory.reals);
+          if (few)
+            stream(call, rows, weight.data<T>(), weight.size(0), offset, out.data<T>());
+          else
+            many_rows_times(call, ManyRows<R, 0>(call, rows, nullptr), PlainWeight<T>(weight), memory.scratch,
+                            write);
+        });
   }
 
   size_t backward_workspace_size(Arguments arguments, uint32_t threads) const {
@@ -71,16 +80,24 @@ struct Linear {
       if (!grad_out) return clear(grad_x), clear(grad_weight), clear(grad_bias);
       Real<T>* scratch = call.workspace<Real<T>>();
       const View<T> out{*grad_out};
-      if (grad_x) graft::multiply(call, scratch, Product<T, T>{out, {Rows<const T>(weight)}}, into(*grad_x));
+      if (grad_x) multiply(call, scratch, Product<T, T>{out, {Rows<const T>(weight)}}, into(*grad_x));
       if (grad_weight)
-        graft::multiply(call, scratch, Product<T, T>{transposed(*grad_out), {Rows<const T>(x)}},
-                        into(*grad_weight));
+        multiply(call, scratch, Product<T, T>{transposed(*grad_out), {Rows<const T>(x)}}, into(*grad_weight));
       if (grad_bias) sum_rows(call, *grad_out, (*grad_bias)[0]);
     });
   }
 
  private:
   enum { kX, kWeight, kBias };
+
+  template <class T, class R = Real<T>>
+  struct Memory {
+    R *reals, *scratch;  // scratch: of each thread, for any of the products
+    Memory(Workspace& workspace, const Tensor& x, uint32_t threads)
+        : reals(workspace.take<R>(reals_needed(x))),
+          scratch(workspace.take<R>(threads *
+                                    std::max(many_rows_scratch(x.size(-1)), BlockMultiplier<R>::kSize))) {}
+  };
 
   // Columns are summed from the first row to the last, whichever thread has them.
   template <class T>
@@ -102,53 +119,12 @@ struct Linear {
     });
   }
 
-  // A packed block and its products, for one thread.
-  template <class R>
-  static size_t scratch_size(int64_t depth) {
-    return PackedColumns<R>::size(kBlockColumns, depth) + size_t(kBlockRows * kBlockColumns);
-  }
-
   template <class T, class R = Real<T>>
   static void stream(const Call& call, const Matrix<R>& x, const T* weight, int64_t columns, const T* bias,
                      T* out) {
     stream_columns(call, columns, x.width, [&](int64_t begin, int64_t end) {
       few_rows_times(x, weight, x.width, begin, end, [&](int64_t row, int64_t column, R value) {
         from_real(bias != nullptr ? value + to_real(bias[column]) : value, out + row * columns + column);
-      });
-    });
-  }
-
-  static void multiply_tiles(const Call& call, const Rows<const bf16>& x, const Rows<const bf16>& weight,
-                             const bf16* bias, const Rows<bf16>& out, float* scratch) {
-    graft::multiply(call, scratch, Product<bf16, bf16>{{x}, transposed(weight)},
-                    [&](int64_t row, int64_t column, int64_t count, const float* products) {
-                      bf16* to = out[row] + column;
-                      for_lanes(count, [&](int64_t i, auto n) {
-                        const Vec value = load(products + i, n);
-                        store(to + i, bias != nullptr ? value + load(bias + column + i, n) : value, n);
-                      });
-                    });
-  }
-
-  template <class T, class R = Real<T>>
-  static void multiply(const Call& call, const Matrix<R>& x, const T* weight, int64_t columns, const T* bias,
-                       T* out, Workspace& workspace) {
-    const size_t scratch_each = scratch_size<R>(x.width);
-    R* scratch = workspace.take<R>(scratch_each * call.thread_count());
-    for_blocks(call, x.rows, columns, [&](const Block& block) {
-      R* memory = scratch + block.worker * scratch_each;
-      R* products = memory + PackedColumns<R>::size(kBlockColumns, x.width);
-      const PackedColumns packed(memory, weight + block.column * x.width, x.width, block.columns, x.width);
-      for_row_blocks(block, [&](int64_t row, int64_t rows) {
-        packed.multiply(x, row, rows, products, packed.width());
-        for (int64_t r = 0; r < rows; ++r) {
-          const R* from = products + r * packed.width();
-          T* to = out + (row + r) * columns + block.column;
-          for_lanes(block.columns, [&](int64_t i, auto n) {
-            const VecOf<R> value = load(from + i, n);
-            store(to + i, bias != nullptr ? value + load(bias + block.column + i, n) : value, n);
-          });
-        }
       });
     });
   }

@@ -60,7 +60,6 @@ class Int8SwiGLUMLP {
 
  private:
   enum { kX, kGate, kUp, kDown, kOut, kGateOut, kUpOut };
-  static constexpr int64_t kFewRows = 16;  // up to here streaming is faster than unpacking
 
   template <class T>
   struct Memory {

@@ -97,10 +97,8 @@ class RMSNormMLP {
 
   template <class T>
   void norm(const plugin::Call& call, const Rows<const T>& x, const T* weight, T* out) const {
-    const int64_t width = x.width();
-    call.parallel_for(x.count(), rows_per_task(width), [&](int64_t begin, int64_t end, uint32_t) {
-      for (int64_t row = begin; row < end; ++row)
-        scale_row(x[row], row_rstd(x[row], width, eps_), weight, out + row * width, width);
+    call.parallel_for(x.count(), rows_per_task(x.width()), [&](int64_t begin, int64_t end, uint32_t) {
+      norm_rows(x, begin, end, weight, eps_, out, nullptr);
     });
   }
 

@@ -1,15 +1,21 @@
 // SwiGLUMLP: out = (silu(x @ gate^T) * (x @ up^T)) @ down^T. What lies between is float, in the workspace.
-// Few rows stream each weight once, many rows are multiplied in packed blocks, see common/products.h and
-// common/gemm.h. Gradients are in swiglu_backward.h.
+// Few rows stream each weight once (common/products.h), many rows are multiplied in packed blocks
+// (common/many_rows.h), of both factors where they are bfloat16 and the processor has AMX (common/matmul.h).
+// Gradients are in swiglu_backward.h.
 #pragma once
 
+#include <algorithm>
+#include <array>
 #include <graft/plugin.hpp>
+#include <optional>
 
 #include "../common/blocks.h"
 #include "../common/dtype.h"
-#include "../common/gemm.h"
 #include "../common/gradients.h"
+#include "../common/many_rows.h"
 #include "../common/math.h"
+#include "../common/matmul.h"
+#include "../common/plain_weight.h"
 #include "../common/reals.h"
 #include "swiglu_backward.h"
 
@@ -20,48 +26,31 @@ class SwiGLUMLP {
   explicit SwiGLUMLP(const plugin::Attributes&) {}
 
   size_t workspace_size(plugin::Arguments arguments, uint32_t threads) const {
-    const plugin::Tensor x = arguments.tensor(0), gate = arguments.tensor(1);
-    const size_t intermediate = size_t(gate.size(0));
-    const size_t rows = size_t(row_count(x));
+    const plugin::Tensor x = arguments.tensor(kX);
     Workspace workspace;
-    with_dtype(
-        x.dtype(), [&]<class T, class R = simd::Real<T>>(T) {
-          workspace.take<R>(reals_needed(x));
-          workspace.take<R>(rows * intermediate);
-          workspace.take<R>(kFewRows * intermediate);
-          workspace.take<R>(threads * std::max(scratch_size<R>(std::max(gate.size(0), gate.size(1))),
-                                               BlockMultiplier<R>::kSize));
-        });
+    with_dtype(x.dtype(),
+               [&]<class T>(T) { Memory<T>(workspace, x, arguments.tensor(kGate).size(0), threads); });
     return workspace.used();
   }
 
   void forward(const plugin::Call& call, plugin::Tensor x, plugin::Tensor gate, plugin::Tensor up,
                plugin::Tensor down, plugin::Tensor out, std::optional<plugin::Tensor> gate_out,
                std::optional<plugin::Tensor> up_out) const {
-    with_dtype(
-        x.dtype(), [&]<class T, class R = simd::Real<T>>(T) {
-          Workspace workspace(call.workspace<void>());
-          const int64_t intermediate = gate.size(0);
-          if constexpr (std::is_same_v<T, simd::bf16>) {
-            if (amx::available() && row_count(x) > kFewRows)
-              return multiply_tiles(call, Rows<const T>(x), Rows<const T>(gate), Rows<const T>(up),
-                                    Rows<const T>(down), Rows<T>(out), optional_rows<T>(gate_out),
-                                    optional_rows<T>(up_out), workspace);
-          }
-          const Matrix<R> rows = as_reals<T>(call, x, workspace.take<R>(reals_needed(x)));
-          R* hidden = workspace.take<R>(size_t(rows.rows * intermediate));
-          const Matrix<R> between{hidden, rows.rows, intermediate, intermediate};
-          const Layer<T> layer{gate.data<T>(),
-                               up.data<T>(),
-                               down.data<T>(),
-                               out.data<T>(),
-                               gate_out ? gate_out->data<T>() : nullptr,
-                               up_out ? up_out->data<T>() : nullptr};
-          if (rows.rows <= kFewRows)
-            stream(call, rows, layer, between, hidden, workspace.take<R>(size_t(rows.rows * intermediate)));
-          else
-            multiply(call, rows, layer, between, hidden, workspace);
-        });
+    with_dtype(x.dtype(), [&]<class T>(T) {
+      Workspace workspace(call.workspace<void>());
+      const Memory<T> memory(workspace, x, gate.size(0), call.thread_count());
+      const Layer<T> layer{Rows<const T>(gate), Rows<const T>(up),          Rows<const T>(down),
+                           Rows<T>(out),        optional_rows<T>(gate_out), optional_rows<T>(up_out)};
+      const bool few = row_count(x) <= kFewRows;
+      if constexpr (std::is_same_v<T, simd::bf16>) {
+        if (amx::available() && !few) return multiply_tiles(call, Rows<const T>(x), layer, memory);
+      }
+      const Matrix<simd::Real<T>> rows = as_reals<T>(call, x, memory.reals);
+      if (few)
+        stream(call, rows, layer, memory);
+      else
+        multiply(call, rows, layer, memory);
+    });
   }
 
   size_t backward_workspace_size(plugin::Arguments arguments, uint32_t threads) const {
@@ -94,31 +83,43 @@ class SwiGLUMLP {
 
  private:
   enum { kX, kGate, kUp, kDown, kOut, kGateOut, kUpOut };
-  static constexpr int64_t kFewRows = 16;
 
   template <class T>
   struct Layer {
-    const T *gate, *up, *down;
-    T* out;
-    T *gate_out, *up_out;  // null: not wanted
+    Rows<const T> gate, up, down;
+    Rows<T> out;
+    std::optional<Rows<T>> gate_out, up_out;  // none: not wanted
+  };
+
+  template <class T, class R = simd::Real<T>>
+  struct Memory {
+    R *reals, *hidden;
+    R* ups;      // of few rows
+    R* scratch;  // of each thread, for any of the products
+
+    Memory(Workspace& workspace, const plugin::Tensor& x, int64_t inner, uint32_t threads) {
+      reals = workspace.take<R>(reals_needed(x));
+      hidden = workspace.take<R>(size_t(row_count(x) * inner));
+      ups = workspace.take<R>(size_t(kFewRows * inner));
+      scratch = workspace.take<R>(threads * std::max({2 * many_rows_scratch(x.size(-1)),
+                                                      many_rows_scratch(inner), BlockMultiplier<R>::kSize}));
+    }
   };
 
   template <class T>
   static std::optional<Rows<T>> optional_rows(const std::optional<plugin::Tensor>& tensor) {
     return tensor ? std::optional<Rows<T>>(Rows<T>(*tensor)) : std::nullopt;
   }
-  // For one thread: a packed block each of gate and up (or of down), and their products.
-  template <class R>
-  static size_t scratch_size(int64_t depth) {
-    return 2 * (PackedColumns<R>::size(kBlockColumns, depth) + size_t(kBlockRows * kBlockColumns));
-  }
 
   // hidden = silu(gate) * up for one stretch of a row, keeping what backward asked for.
   template <class T, class G, class R, class H>
-  static void combine(const G* gate, const R* up, H* hidden, T* gate_out, T* up_out, int64_t count) {
+  static void combine(const G* gates, const R* ups, H* hidden, const Layer<T>& layer, int64_t row,
+                      int64_t column, int64_t count) {
     using namespace simd;
+    T* gate_out = layer.gate_out ? (*layer.gate_out)[row] + column : nullptr;
+    T* up_out = layer.up_out ? (*layer.up_out)[row] + column : nullptr;
     for_lanes(count, [&](int64_t i, auto n) {
-      const VecOf<R> g = load(gate + i, n), u = load(up + i, n);
+      const VecOf<R> g = load(gates + i, n), u = load(ups + i, n);
       if (gate_out != nullptr) store(gate_out + i, g, n);
       if (up_out != nullptr) store(up_out + i, u, n);
       store(hidden + i, silu(g) * u, n);
@@ -127,94 +128,58 @@ class SwiGLUMLP {
 
   template <class T, class R>
   static void stream(const plugin::Call& call, const Matrix<R>& x, const Layer<T>& layer,
-                     const Matrix<R>& between, R* hidden, R* ups) {
-    const int64_t width = x.width, intermediate = between.width;
-    stream_columns(call, intermediate, 2 * width, [&](int64_t begin, int64_t end) {
-      few_rows_times(x, layer.gate, width, begin, end, [&](int64_t row, int64_t column, R value) {
-        hidden[row * intermediate + column] = value;
-      });
-      few_rows_times(x, layer.up, width, begin, end,
-                     [&](int64_t row, int64_t column, R value) { ups[row * intermediate + column] = value; });
+                     const Memory<T>& memory) {
+    const int64_t width = x.width, inner = layer.gate.count();
+    R *hidden = memory.hidden, *ups = memory.ups;
+    stream_columns(call, inner, 2 * width, [&](int64_t begin, int64_t end) {
+      few_rows_times(x, layer.gate[0], width, begin, end,
+                     [&](int64_t row, int64_t column, R value) { hidden[row * inner + column] = value; });
+      few_rows_times(x, layer.up[0], width, begin, end,
+                     [&](int64_t row, int64_t column, R value) { ups[row * inner + column] = value; });
       for (int64_t row = 0; row < x.rows; ++row) {
-        const int64_t at = row * intermediate + begin;
-        combine(hidden + at, ups + at, hidden + at, layer.gate_out != nullptr ? layer.gate_out + at : nullptr,
-                layer.up_out != nullptr ? layer.up_out + at : nullptr, end - begin);
+        R* gates = hidden + row * inner + begin;
+        combine(gates, ups + row * inner + begin, gates, layer, row, begin, end - begin);
       }
     });
-    stream_columns(call, width, intermediate, [&](int64_t begin, int64_t end) {
-      few_rows_times(between, layer.down, intermediate, begin, end,
-                     [&](int64_t row, int64_t column, R value) {
-                       simd::from_real(value, layer.out + row * width + column);
-                     });
+    const Matrix<R> between{hidden, x.rows, inner, inner};
+    stream_columns(call, layer.down.count(), inner, [&](int64_t begin, int64_t end) {
+      few_rows_times(between, layer.down[0], inner, begin, end, [&](int64_t row, int64_t column, R value) {
+        simd::from_real(value, layer.out[row] + column);
+      });
     });
-  }
-
-  // With AMX the products are the least of it: what lies between is bfloat16 then, as between torch's layers.
-  static void multiply_tiles(const plugin::Call& call, const Rows<const simd::bf16>& x,
-                             const Rows<const simd::bf16>& gate, const Rows<const simd::bf16>& up,
-                             const Rows<const simd::bf16>& down, const Rows<simd::bf16>& out,
-                             const std::optional<Rows<simd::bf16>>& gate_out,
-                             const std::optional<Rows<simd::bf16>>& up_out, Workspace& workspace) {
-    const int64_t rows = x.count(), intermediate = gate.count();
-    const auto between = [&] {
-      return Rows<simd::bf16>(workspace.take<simd::bf16>(size_t(rows * intermediate)), rows, intermediate,
-                              intermediate);
-    };
-    const Rows<simd::bf16> hidden = between(), gates = gate_out ? *gate_out : between();
-    float* scratch = workspace.take<float>(call.thread_count() * BlockMultiplier<float>::kSize);
-    graft::multiply(call, scratch, Product<simd::bf16, simd::bf16>{{x}, transposed(gate)}, into(gates));
-    graft::multiply(call, scratch, Product<simd::bf16, simd::bf16>{{x}, transposed(up)},
-                    [&](int64_t row, int64_t column, int64_t count, const float* ups) {
-                      combine(gates[row] + column, ups, hidden[row] + column,
-                              static_cast<simd::bf16*>(nullptr),
-                              up_out ? (*up_out)[row] + column : nullptr, count);
-                    });
-    const Rows<const simd::bf16> made(hidden[0], rows, intermediate, intermediate);
-    graft::multiply(call, scratch, Product<simd::bf16, simd::bf16>{{made}, transposed(down)}, into(out));
   }
 
   template <class T, class R>
   static void multiply(const plugin::Call& call, const Matrix<R>& x, const Layer<T>& layer,
-                       const Matrix<R>& between, R* hidden, Workspace& workspace) {
-    const int64_t width = x.width, intermediate = between.width;
-    const int64_t depth = std::max(width, intermediate);
-    const size_t packed_size = PackedColumns<R>::size(kBlockColumns, depth);
-    const size_t scratch_each = scratch_size<R>(depth);
-    R* scratch = workspace.take<R>(scratch_each * call.thread_count());
+                       const Memory<T>& memory) {
+    const int64_t inner = layer.gate.count();
+    const PlainWeight<T> gate(layer.gate), up(layer.up);
+    many_rows_times(call, ManyRows<R, 0>(call, x, nullptr), std::array{&gate, &up}, memory.scratch,
+                    [&](int64_t row, int64_t column, int64_t count, const R* gates, const R* ups) {
+                      combine(gates, ups, memory.hidden + row * inner + column, layer, row, column, count);
+                    });
+    const Matrix<R> between{memory.hidden, x.rows, inner, inner};
+    many_rows_times(call, ManyRows<R, 0>(call, between, nullptr), PlainWeight<T>(layer.down), memory.scratch,
+                    into(layer.out));
+  }
 
-    for_blocks(call, x.rows, intermediate, [&](const Block& block) {
-      R* memory = scratch + block.worker * scratch_each;
-      R* gates = memory + 2 * packed_size;
-      R* ups = gates + kBlockRows * kBlockColumns;
-      const PackedColumns gate(memory, layer.gate + block.column * width, width, block.columns, width);
-      const PackedColumns up(memory + packed_size, layer.up + block.column * width, width, block.columns,
-                             width);
-      for_row_blocks(block, [&](int64_t row, int64_t rows) {
-        gate.multiply(x, row, rows, gates, gate.width());
-        up.multiply(x, row, rows, ups, up.width());
-        for (int64_t r = 0; r < rows; ++r) {
-          const int64_t at = (row + r) * intermediate + block.column;
-          combine(gates + r * gate.width(), ups + r * up.width(), hidden + at,
-                  layer.gate_out != nullptr ? layer.gate_out + at : nullptr,
-                  layer.up_out != nullptr ? layer.up_out + at : nullptr, block.columns);
-        }
-      });
-    });
-    for_blocks(call, x.rows, width, [&](const Block& block) {
-      R* memory = scratch + block.worker * scratch_each;
-      R* products = memory + 2 * packed_size;
-      const PackedColumns down(memory, layer.down + block.column * intermediate, intermediate, block.columns,
-                               intermediate);
-      for_row_blocks(block, [&](int64_t row, int64_t rows) {
-        down.multiply(between, row, rows, products, down.width());
-        for (int64_t r = 0; r < rows; ++r) {
-          const R* from = products + r * down.width();
-          T* to = layer.out + (row + r) * width + block.column;
-          simd::for_lanes(block.columns,
-                          [&](int64_t i, auto n) { store(to + i, simd::load(from + i, n), n); });
-        }
-      });
-    });
+  // With AMX the products are the least of it: what lies between is bfloat16 then, as between torch's layers.
+  static void multiply_tiles(const plugin::Call& call, const Rows<const simd::bf16>& x,
+                             const Layer<simd::bf16>& layer, const Memory<simd::bf16>& memory) {
+    using T = simd::bf16;
+    const int64_t rows = x.count(), inner = layer.gate.count();
+    // Two of bfloat16 are as large as one of float.
+    T* between = reinterpret_cast<T*>(memory.hidden);
+    const Rows<T> hidden(between, rows, inner, inner);
+    const Rows<T> gates =
+        layer.gate_out ? *layer.gate_out : Rows<T>(between + rows * inner, rows, inner, inner);
+    graft::multiply(call, memory.scratch, Product<T, T>{{x}, transposed(layer.gate)}, into(gates));
+    graft::multiply(call, memory.scratch, Product<T, T>{{x}, transposed(layer.up)},
+                    [&](int64_t row, int64_t column, int64_t count, const float* ups) {
+                      combine(gates[row] + column, ups, hidden[row] + column, layer, row, column, count);
+                    });
+    const Rows<const T> made(between, rows, inner, inner);
+    graft::multiply(call, memory.scratch, Product<T, T>{{made}, transposed(layer.down)}, into(layer.out));
   }
 };
 

@@ -25,18 +25,12 @@ struct RMSNorm {
 
   void forward(const Call& call, Tensor x, Tensor weight, Tensor out, std::optional<Tensor> rstd) const {
     with_dtype(x.dtype(), [&]<class T>(T) {
-      const Rows<T> in(x);
+      const Rows<const T> in(x);
       const T* gain = weight.data<T>();
       T* to = out.data<T>();
       float* saved = rstd ? rstd->data<float>() : nullptr;
-      const int64_t width = in.width();
-      call.parallel_for(in.count(), rows_per_task(width), [&](int64_t begin, int64_t end, uint32_t) {
-        for (int64_t row = begin; row < end; ++row) {
-          const T* values = in[row];
-          const Real<T> r = row_rstd(values, width, eps);
-          scale_row(values, r, gain, to + row * width, width);
-          if (saved != nullptr) saved[row] = float(r);
-        }
+      call.parallel_for(in.count(), rows_per_task(in.width()), [&](int64_t begin, int64_t end, uint32_t) {
+        norm_rows(in, begin, end, gain, eps, to, saved);
       });
     });
   }
