@@ -40,6 +40,7 @@ class StepMemory {
         parts_(workspace.take<R>(size_t(sizes.batch * sizes.key_heads) * longest.parts_size())),
         inputs_(workspace.take<R>(threads * input_size())),
         row_memory_(workspace.take<typename Weight::RowMemory>(threads * row_memory_size())),
+        inputs_made_(workspace.take<Inputs>(threads)),
         queries_(workspace.take<T>(threads * query_size())),
         attention_(workspace, longest, threads) {}
 
@@ -62,6 +63,12 @@ class StepMemory {
   // A thread's own.
   R* inputs(uint32_t worker) const { return inputs_ + worker * input_size(); }  // of a product, as reals
   typename Weight::RowMemory* rows(uint32_t worker) const { return row_memory_ + worker * row_memory_size(); }
+  // The rows that a phase multiplies, which each thread makes once.
+  struct alignas(64) Inputs {
+    size_t phase;
+    typename Weight::Rows rows;
+  };
+  Inputs& inputs_made(uint32_t worker) const { return inputs_made_[worker]; }
   T* queries(uint32_t worker) const { return queries_ + worker * query_size(); }
   typename Forward<T>::Scratch attention(uint32_t worker) const { return attention_.of(worker); }
 
@@ -78,6 +85,7 @@ class StepMemory {
 
   R *parts_, *inputs_;
   typename Weight::RowMemory* row_memory_;
+  Inputs* inputs_made_;
   T* queries_;
   typename Forward<T>::Memory attention_;
 };
@@ -94,7 +102,6 @@ class LayerStep {
       : memory_(memory), sizes_(memory.sizes), weights_(weights), options_(options), tensors_(tensors) {}
 
   void run(const plugin::Call& call) const {
-    enum { kProject, kAttend, kJoin, kOutput, kGate, kDown };
     const int64_t projected = weights_.q.units() + weights_.k.units() + weights_.v.units();
     const auto [attend_tasks, split] = attend_tasks_and_split();
     const uint32_t threads = call.thread_count();
@@ -107,7 +114,18 @@ class LayerStep {
     const auto part = [&](size_t phase, int64_t task, int64_t units) {
       return Units{units * task / tasks[phase], units * (task + 1) / tasks[phase]};
     };
-    for_phases(call, tasks, [&](size_t phase, int64_t task, uint32_t worker) {
+    for (uint32_t worker = 0; worker < threads; ++worker) memory_.inputs_made(worker).phase = kNone;
+    const auto fetch = [&](size_t phase, int64_t task, int i) {
+      switch (phase) {
+        case kOutput:
+          return fetch_units(weights_.o, part(phase, task, weights_.o.units()), i);
+        case kGate:
+          return fetch_units(weights_.gate, part(phase, task, weights_.gate.units()), i);
+        case kDown:
+          return fetch_units(weights_.down, part(phase, task, weights_.down.units()), i);
+      }
+    };
+    const auto run = [&](size_t phase, int64_t task, uint32_t worker) {
       switch (phase) {
         case kProject:
           return project(part(phase, task, projected), worker);
@@ -122,13 +140,28 @@ class LayerStep {
         case kDown:
           return down(part(phase, task, weights_.down.units()), worker);
       }
-    });
+    };
+    for_phases(call, tasks, run, fetch);
   }
 
  private:
+  enum Phase : size_t { kProject, kAttend, kJoin, kOutput, kGate, kDown, kNone };
   struct Units {
     int64_t begin, end;
   };
+
+  static void fetch_units(const Weight& weight, Units units, int i) {
+    weight.fetch(units.begin, units.end, i);
+  }
+
+  // What make() makes, once for each phase and thread: of several tasks each would.
+  template <class Make>
+  typename Weight::Rows inputs(Phase phase, uint32_t worker, const Make& make) const {
+    typename Memory::Inputs& made = memory_.inputs_made(worker);
+    if (made.phase != phase)
+      new (&made) typename Memory::Inputs{phase, Weight::rows(make(), memory_.rows(worker))};
+    return made.rows;
+  }
 
   // As much for one thread as for another, in pieces that another one can take from a thread that is late.
   static int64_t tasks_of(int64_t units, const Weight& weight, uint32_t threads) {
@@ -153,7 +186,7 @@ class LayerStep {
 
   // q, k and v are the columns of one product, one behind the other.
   void project(Units units, uint32_t worker) const {
-    const auto x = Weight::rows(normed(tensors_.x, weights_.input_norm, worker), memory_.rows(worker));
+    const auto x = inputs(kProject, worker, [&] { return normed(tensors_.x, weights_.input_norm, worker); });
     R* to = memory_.projected;
     for (const Weight* weight : {&weights_.q, &weights_.k, &weights_.v}) {
       if (units.begin < weight->units() && units.end > 0)
@@ -201,8 +234,8 @@ class LayerStep {
   }
 
   void output(Units units, uint32_t worker) const {
-    weights_.o.times(Weight::rows(attended_reals(worker), memory_.rows(worker)), units.begin, units.end,
-                     memory_.sums, sizes_.hidden);
+    const auto x = inputs(kOutput, worker, [&] { return attended_reals(worker); });
+    weights_.o.times(x, units.begin, units.end, memory_.sums, sizes_.hidden);
     for_columns(weights_.o, units, [&](int64_t row, int64_t column, int64_t count) {
       R* sums = memory_.sums + row * sizes_.hidden + column;
       add_row(sums, tensors_.x[row] + column, sums, count);
@@ -210,8 +243,10 @@ class LayerStep {
   }
 
   void gate(Units units, uint32_t worker) const {
-    const Rows<const R> sums(memory_.sums, sizes_.rows(), sizes_.hidden, sizes_.hidden);
-    const auto x = Weight::rows(normed(sums, weights_.post_norm, worker), memory_.rows(worker));
+    const auto x = inputs(kGate, worker, [&] {
+      const Rows<const R> sums(memory_.sums, sizes_.rows(), sizes_.hidden, sizes_.hidden);
+      return normed(sums, weights_.post_norm, worker);
+    });
     weights_.gate.times(x, units.begin, units.end, memory_.gates, sizes_.inner);
     weights_.up.times(x, units.begin, units.end, memory_.ups, sizes_.inner);
     for_columns(weights_.gate, units, [&](int64_t row, int64_t column, int64_t count) {
@@ -221,8 +256,9 @@ class LayerStep {
   }
 
   void down(Units units, uint32_t worker) const {
-    const auto x =
-        Weight::rows({memory_.gates, sizes_.rows(), sizes_.inner, sizes_.inner}, memory_.rows(worker));
+    const auto x = inputs(kDown, worker, [&] {
+      return Matrix<R>{memory_.gates, sizes_.rows(), sizes_.inner, sizes_.inner};
+    });
     weights_.down.times(x, units.begin, units.end, memory_.downs, sizes_.hidden);
     for_columns(weights_.down, units, [&](int64_t row, int64_t column, int64_t count) {
       const int64_t at = row * sizes_.hidden + column;
