@@ -87,7 +87,7 @@ class OwnFrame {
   static bool serves(const CallPlan& plan);
   OwnFrame(const OwnFrame&) = delete;
 
-  /// Whether it is this thread's, and no call of it is under way: a kernel may call back.
+  /// Whether it is this thread's, and no call of it is under way: what a call allocates may call back.
   bool free() const { return owner_ == &detail::thread_mark && !in_call_; }
   /// While one lives, a call is under way.
   class Use {
@@ -106,12 +106,13 @@ class OwnFrame {
   const graft_value* arguments() const { return arguments_.data(); }
 
  private:
+  static void* storage_for_writing(const c10::TensorImpl& impl);
+
   const void* const owner_ = &detail::thread_mark;
   bool in_call_ = false;
-  static void* storage_for_writing(const c10::TensorImpl& impl);
-  graft_tensor* next_ = nullptr;
   std::vector<graft_value> arguments_;
-  std::vector<graft_tensor> views_;
+  std::vector<graft_tensor> views_;  // of the inputs, then of the outputs
+  graft_tensor* next_ = nullptr;     // the view of the tensor that comes next
 };
 
 /// The same for one call of any thread.
