@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cstring>
 #include <span>
 
 #include "autograd.h"
@@ -192,7 +191,6 @@ const CallPlan* BoundKernel::plan_anew(std::initializer_list<TensorArg> inputs, 
   unkept = plan_call(*facts().plan, template_, binding_, inputs, for_backward, facts().device, facts().dtype, kernel().ref.str());
   why = unkept == nullptr ? Outcome::unsupported : Outcome::failed;
   if (unkept == nullptr || !ask_entry(*unkept)) return nullptr;
-  if (OwnFrame::serves(*unkept)) unkept->own_frame = std::make_unique<OwnFrame>(*unkept);
   const CallPlan* kept = plans_.keep(unkept);
   return kept != nullptr ? kept : unkept.get();
 }

@@ -215,6 +215,7 @@ const CallPlan* CallPlans::keep(std::unique_ptr<CallPlan>& plan) {
   const std::lock_guard lock(mutex_);
   const size_t count = count_.load(std::memory_order_relaxed);
   if (count == kMost) return nullptr;
+  if (OwnFrame::serves(*plan)) plan->own_frame = std::make_unique<OwnFrame>(*plan);
   plans_[count] = std::move(plan);
   count_.store(count + 1, std::memory_order_release);
   return plans_[count].get();

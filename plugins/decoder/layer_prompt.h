@@ -39,7 +39,7 @@ class LayerPrompt {
   void run(const plugin::Call& call, const LayerWeights<Weight, N>& weights, const LayerOptions& options,
            const LayerTensors<T>& tensors) const {
     const int64_t hidden = sizes_.hidden, width = sizes_.projected();
-    norm(call, tensors.x, weights.input_norm, options.eps);
+    norm_rows(call, tensors.x, weights.input_norm, options.eps, inputs_);
     const ManyRows normed = rows_of(call, inputs_, hidden);
     R* to = projected_;
     for (const Weight* weight : {&weights.q, &weights.k, &weights.v}) {
@@ -55,7 +55,8 @@ class LayerPrompt {
             add_row(products, tensors.x[row] + column, sums_ + row * hidden + column, count);
           });
 
-    norm(call, Rows<const R>(sums_, sizes_.rows(), hidden, hidden), weights.post_norm, options.eps);
+    norm_rows(call, Rows<const R>(sums_, sizes_.rows(), hidden, hidden), weights.post_norm, options.eps,
+              inputs_);
     const ManyRows summed = rows_of(call, inputs_, hidden);
     many_rows_times(call, summed, std::array{&weights.gate.many_rows(), &weights.up.many_rows()}, scratch_,
                     [&](int64_t row, int64_t column, int64_t count, const R* gates, const R* ups) {
@@ -87,13 +88,6 @@ class LayerPrompt {
   template <class Write>
   void times(const plugin::Call& call, const ManyRows& x, const Weight& weight, const Write& write) const {
     many_rows_times(call, x, weight.many_rows(), scratch_, write);
-  }
-
-  template <class X, class N>
-  void norm(const plugin::Call& call, const Rows<const X>& x, const N* weight, double eps) const {
-    call.parallel_for(x.count(), rows_per_task(x.width()), [&](int64_t begin, int64_t end, uint32_t) {
-      norm_rows(x, begin, end, weight, eps, inputs_, nullptr);
-    });
   }
 
   // Queries and, into the cache, keys through their norms and rotation, and the values.

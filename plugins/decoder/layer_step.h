@@ -273,9 +273,7 @@ class LayerStep {
   template <class X>
   Matrix<R> normed(const Rows<const X>& x, const N* weight, uint32_t worker) const {
     R* to = memory_.inputs(worker);
-    for (int64_t row = 0; row < sizes_.rows(); ++row)
-      scale_row(x[row], row_rstd(x[row], sizes_.hidden, options_.eps), weight, to + row * sizes_.hidden,
-                sizes_.hidden);
+    norm_rows(x, 0, sizes_.rows(), weight, options_.eps, to);
     return {to, sizes_.rows(), sizes_.hidden, sizes_.hidden};
   }
 

@@ -26,7 +26,7 @@ class RMSNormMLP {
       Workspace workspace(call.workspace<void>());
       workspace.take<char>(mlp_workspace(x, gate, call.thread_count()));
       T* normed = workspace.take<T>(size_t(x.numel()));
-      norm(call, Rows<const T>(x), weight.data<T>(), normed);
+      norm_rows(call, Rows<const T>(x), weight.data<T>(), eps_, normed);
       // As large as `out`, and row-major like it.
       graft_tensor between = *out.c();
       between.data = normed;
@@ -53,7 +53,7 @@ class RMSNormMLP {
       const Rows<const T> in(x);
       const auto between = [&]<class U>(U* memory) { return Rows<U>(memory, in.count(), in.width(), in.width()); };
       const bool through_norm = needed(needs, kX) || needed(needs, kWeight);
-      norm(call, in, weight.data<T>(), normed);
+      norm_rows(call, in, weight.data<T>(), eps_, normed);
       mlp.run(call,
               {between(static_cast<const T*>(normed)), Rows<const T>(gate), Rows<const T>(arguments.tensor(kUp)),
                Rows<const T>(arguments.tensor(kDown)), std::nullopt, std::nullopt},
@@ -93,13 +93,6 @@ class RMSNormMLP {
       body(mlp, normed, workspace.take<T>(size_t(x.numel())));
     });
     return workspace.used();
-  }
-
-  template <class T>
-  void norm(const plugin::Call& call, const Rows<const T>& x, const T* weight, T* out) const {
-    call.parallel_for(x.count(), rows_per_task(x.width()), [&](int64_t begin, int64_t end, uint32_t) {
-      norm_rows(x, begin, end, weight, eps_, out, nullptr);
-    });
   }
 
   double eps_;

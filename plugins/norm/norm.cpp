@@ -25,13 +25,8 @@ struct RMSNorm {
 
   void forward(const Call& call, Tensor x, Tensor weight, Tensor out, std::optional<Tensor> rstd) const {
     with_dtype(x.dtype(), [&]<class T>(T) {
-      const Rows<const T> in(x);
-      const T* gain = weight.data<T>();
-      T* to = out.data<T>();
-      float* saved = rstd ? rstd->data<float>() : nullptr;
-      call.parallel_for(in.count(), rows_per_task(in.width()), [&](int64_t begin, int64_t end, uint32_t) {
-        norm_rows(in, begin, end, gain, eps, to, saved);
-      });
+      norm_rows(call, Rows<const T>(x), weight.data<T>(), eps, out.data<T>(),
+                rstd ? rstd->data<float>() : nullptr);
     });
   }
 

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <graft/plugin.hpp>
 
 #include "../common/rows.h"
 #include "../common/simd.h"
@@ -60,7 +61,7 @@ void scale_row(const X* x, simd::Real<X> rstd, const W* weight, O* out, int64_t 
 // division is hidden.
 template <class T, class W, class O>
 void norm_rows(const Rows<const T>& x, int64_t begin, int64_t end, const W* weight, double eps, O* out,
-               float* rstds) {
+               float* rstds = nullptr) {
   using namespace simd;
   using R = Real<T>;
   const int64_t width = x.width();
@@ -78,6 +79,15 @@ void norm_rows(const Rows<const T>& x, int64_t begin, int64_t end, const W* weig
     });
     rstd = reciprocal_root(squares, width, eps);
   }
+}
+
+// The same for all rows of x, on all threads.
+template <class T, class W, class O>
+void norm_rows(const plugin::Call& call, const Rows<const T>& x, const W* weight, double eps, O* out,
+               float* rstds = nullptr) {
+  call.parallel_for(x.count(), rows_per_task(x.width()), [&](int64_t begin, int64_t end, uint32_t) {
+    norm_rows(x, begin, end, weight, eps, out, rstds);
+  });
 }
 
 }  // namespace graft
