@@ -3,9 +3,11 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <cstdio>
+#include <map>
 #include <memory>
 #include <mutex>
 
@@ -49,34 +51,53 @@ std::size_t terminal_columns() {
   return ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
 }
 
-/// One bar's state between calls.
+/// One bar's state between calls. Fetches that go on at once share it, as one sum.
 class Bar {
  public:
   void show(const Progress& progress) {
-    std::lock_guard lock(mutex_);  // two fetches may share the terminal
+    std::lock_guard lock(mutex_);
     Clock::time_point now = Clock::now();
-    if (!started_) {
-      start_ = now;
-      first_bytes_ = progress.bytes;
-      started_ = true;
-    }
-    double seconds = std::chrono::duration<double>(now - start_).count();
-    if (progress.done) {
+    if (fetches_.empty()) start_ = now;
+    auto [fetch, fresh] = fetches_.try_emplace(progress.label);
+    if (fresh) first_bytes_ += progress.bytes;
+    fetch->second = progress;
+    if (std::all_of(fetches_.begin(), fetches_.end(), [](const auto& each) { return each.second.done; })) {
       if (drawn_) std::fputs("\r\033[K", stderr);
-      started_ = drawn_ = false;
-    } else if (seconds >= 0.5) {
-      double speed = static_cast<double>(progress.bytes - std::min(progress.bytes, first_bytes_)) / seconds;
-      std::fprintf(stderr, "\r%s\033[K", render_progress(progress, speed, terminal_columns() - 1).c_str());
+      fetches_.clear();
+      first_bytes_ = 0;
+      drawn_ = false;
+    } else if (double seconds = std::chrono::duration<double>(now - start_).count(); seconds >= 0.5) {
+      Progress all = sum();
+      double speed = static_cast<double>(all.bytes - std::min(all.bytes, first_bytes_)) / seconds;
+      std::fprintf(stderr, "\r%s\033[K", render_progress(all, speed, terminal_columns() - 1).c_str());
       drawn_ = true;
     }
     std::fflush(stderr);
   }
 
  private:
+  /// Under the name of one that still goes on.
+  Progress sum() const {
+    Progress all;
+    std::size_t others = 0;
+    for (const auto& [label, each] : fetches_) {
+      if (!each.done && !all.label.empty()) ++others;
+      if (!each.done && all.label.empty()) all.label = label;
+      all.bytes += each.bytes;
+      all.total_bytes += each.total_bytes;
+      all.files += each.files;
+      all.total_files += each.total_files;
+    }
+    if (others > 0) all.label += " and " + std::to_string(others) + " more";
+    return all;
+  }
+
   std::mutex mutex_;
   Clock::time_point start_{};
   std::uint64_t first_bytes_ = 0;
-  bool started_ = false, drawn_ = false;
+  std::map<std::string, Progress>
+      fetches_;  // by label; those that are done stay in the sum while others go on
+  bool drawn_ = false;
 };
 
 }  // namespace

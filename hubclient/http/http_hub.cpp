@@ -2,6 +2,9 @@
 
 #include <algorithm>
 #include <chrono>
+#include <memory>
+#include <mutex>
+#include <utility>
 
 #include "../hub_json.h"
 #include "download.h"
@@ -28,6 +31,14 @@ HubOptions checked(HubOptions options) {
     if (options.kernels_cache_dir.empty()) options.kernels_cache_dir = defaults.kernels_cache_dir;
   }
   options.connections = std::clamp(options.connections, 1, 64);
+  // Fetches may go on at once, and no two of them are to tell at once.
+  if (options.progress) {
+    options.progress = [tell = std::move(options.progress),
+                        mutex = std::make_shared<std::mutex>()](const Progress& progress) {
+      const std::lock_guard lock(*mutex);
+      tell(progress);
+    };
+  }
   return options;
 }
 

@@ -1,6 +1,7 @@
 // Downloads that go wrong: each fault of the server, of an earlier try and of the disk.
 #include <sys/resource.h>
 
+#include <atomic>
 #include <chrono>
 #include <csignal>
 #include <thread>
@@ -150,6 +151,24 @@ TEST_F(DownloadTest, TellsHowFarItIs) {
   EXPECT_EQ(told.back().total_bytes, kLargeBytes + 2);
   EXPECT_EQ(told.back().files, 2u);
   for (std::size_t i = 1; i < told.size(); ++i) EXPECT_GE(told[i].bytes, told[i - 1].bytes);
+}
+
+TEST_F(DownloadTest, TellsOfFetchesThatGoOnAtOnceOneByOne) {
+  std::atomic<int> inside = 0, together = 0, done = 0;
+  HubOptions telling = options();
+  telling.progress = [&](const Progress& progress) {
+    if (++inside > 1) ++together;
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    done += progress.done;
+    --inside;
+  };
+  const auto hub = open_hub(telling);
+  {
+    std::jthread other([&] { fetch(*hub, kModel, "main"); });
+    fetch(*hub, kNorm, "main");
+  }
+  EXPECT_EQ(done, 2);
+  EXPECT_EQ(together, 0);
 }
 
 TEST_F(DownloadTest, TakesALargeFileInParts) {
