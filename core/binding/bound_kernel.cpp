@@ -122,11 +122,15 @@ void BoundKernel::prepare() {
 
 bool BoundKernel::is(const Kernel& other, const LayerFacts& now) const {
   const LayerFacts& then = facts();
-  return !unfit_ && kernel().entry == other.entry && kernel().repo == other.repo && kernel().commit == other.commit && then.plan == now.plan && then.device == now.device &&
-         then.dtype == now.dtype && then.operator_kernel == now.operator_kernel &&
+  return is(other) && then.plan == now.plan && then.device == now.device && then.dtype == now.dtype &&
+         then.operator_kernel == now.operator_kernel &&
          std::equal(then.weights.begin(), then.weights.end(), now.weights.begin(), now.weights.end(),
-                    [](const at::Tensor& a, const at::Tensor& b) { return a.is_same(b); }) &&
-         !weights_changed();
+                    [](const at::Tensor& a, const at::Tensor& b) { return a.is_same(b); });
+}
+
+bool BoundKernel::is(const Kernel& other) const {
+  return !unfit_ && kernel().entry == other.entry && kernel().repo == other.repo &&
+         kernel().commit == other.commit && !weights_changed();
 }
 
 bool BoundKernel::something_needs_gradient(std::initializer_list<TensorArg> inputs) const {

@@ -61,8 +61,10 @@ class BoundKernel {
 
   const Kernel& kernel() const { return instance_->kernel; }
   const std::shared_ptr<const Kernel>& held_kernel() const { return instance_->held; }
-  /// Whether it is what binding `kernel` with `facts` would make again.
+  /// Whether it is what binding `kernel` with `facts` would make again; without them, as far as the kernel
+  /// and the weights' data go.
   bool is(const Kernel& kernel, const LayerFacts& facts) const;
+  bool is(const Kernel& kernel) const;
   const LayerFacts& facts() const { return instance_->facts; }
   bool deterministic() const { return deterministic_; }
   /// What the last failed call on this thread said.

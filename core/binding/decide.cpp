@@ -12,7 +12,7 @@
 #include "graft/operators.h"
 #include "graft/runtime.h"
 #include "kernel_call.h"
-#include "module_parameters.h"
+#include "module_members.h"
 #include "self_check.h"
 #include "served_kernels.h"
 
@@ -57,23 +57,15 @@ void check_determinism(const Kernel& kernel) {
   if (determinism_is_asked_for() && !is_deterministic(kernel)) throw not_deterministic(kernel);
 }
 
-/// A kernel that does not fit the layer at all is told so by binding it.
-void check_results(const Kernel& kernel, const graft_contract& contract, const LayerFacts& facts) {
-  if (!fulfils(*kernel.entry, contract.name)) return;
+/// Nothing for a kernel that does not fit the layer at all: binding it says so.
+std::optional<Error> wrong_results(const Kernel& kernel, const graft_contract& contract,
+                                   const LayerFacts& facts) {
+  if (!fulfils(*kernel.entry, contract.name)) return std::nullopt;
   const std::string complaint = self_check(kernel, contract, facts.device, facts.dtype);
-  if (complaint.empty()) return;
-  throw Error(ErrorCode::plugin, "kernel " + kernel.ref.str(), complaint,
-              "report it to the kernel's author: graft bench " + kernel.ref.str() + " shows it; \"self_check\": false in the policy binds it all the same");
-}
-
-/// The name of the one entry that fulfils the contract, entries aside that quantise weights: those are named, never chosen.
-/// Empty if none does, or several: then the plugin's only one is meant.
-std::string entry_for(const std::string& contract, const LoadedPlugin& plugin) {
-  std::set<std::string> names;
-  for (const graft_entry* entry : plugin.entries()) {
-    if (fulfils(*entry, contract) && (entry->flags & GRAFT_ENTRY_QUANTIZES) == 0) names.insert(entry->name);
-  }
-  return names.size() == 1 ? *names.begin() : "";
+  if (complaint.empty()) return std::nullopt;
+  return Error(ErrorCode::plugin, "kernel " + kernel.ref.str(), complaint,
+               "report it to the kernel's author: graft bench " + kernel.ref.str() +
+                   " shows it; \"self_check\": false in the policy binds it all the same");
 }
 
 /// A policy that does not parse stops every kernel by itself, with its reason.
@@ -81,15 +73,6 @@ bool wants_self_check() try {
   return Runtime::shared().policy().self_check;
 } catch (const Error&) {
   return true;
-}
-
-/// 0 for a layer that lacks one: it is told so when it is decided.
-size_t weight_bytes(const SlotState& layer) try {
-  size_t bytes = 0;
-  for (const at::Tensor& weight : layer.facts(c10::kCPU, at::kFloat).weights) bytes += weight.defined() ? weight.nbytes() : 0;
-  return bytes;
-} catch (const Error&) {
-  return 0;
 }
 
 /// Why the environment lets no layer be mapped; empty if it does. Throws Error(invalid_argument) for a USE_HUB_KERNELS that
@@ -114,8 +97,18 @@ std::string why_off() {
 Decider::Decider(const torch::nn::Module& module, const KernelizeOptions& options, Make make)
     : options_(options),
       config_(options.kernel_config ? *options.kernel_config : active_kernel_mapping()),
-      make_(make) {
+      make_(make),
+      policy_(options.policy ? std::make_shared<Policy>(*options.policy) : nullptr),
+      self_check_(policy_ ? policy_->self_check : wants_self_check()),
+      kernels_(options.allow_all_kernels, policy_) {
   check(options);
+  if (options.mode) {
+    modes_ = {*options.mode};
+  } else if (make == Make::kernels) {
+    modes_ = {Mode::Inference, Mode::Training};
+  } else {
+    modes_ = {module.is_training() ? Mode::Training : Mode::Inference};
+  }
   if (const at::Tensor* parameter = first_parameter(module)) {
     dtype_ = parameter->scalar_type();
     if (!parameter->is_meta()) device_ = parameter->device();
@@ -123,20 +116,21 @@ Decider::Decider(const torch::nn::Module& module, const KernelizeOptions& option
   if (!options.device) parameter_devices_ = devices_of_parameters(module);
   device_ = options.device.value_or(device_);
   mapping_off_ = why_off();
-  if (options.policy) policy_ = std::make_shared<Policy>(*options.policy);
-  self_check_ = policy_ ? policy_->self_check : wants_self_check();
 }
 
-std::vector<Layer> Decider::in_binding_order(std::vector<Layer> layers) {
+std::vector<const Layer*> Decider::in_binding_order(const std::vector<Layer>& layers) {
+  std::vector<const Layer*> order;
+  for (const Layer& layer : layers) order.push_back(&layer);
   packs_ = std::any_of(layers.begin(), layers.end(), [&](const Layer& layer) {
-    const LayerLine& line = mapping_of(layer, options_.mode.value_or(Mode::Inference));
+    const LayerLine& line = mapped_line(layer, modes_.front());
     return line.mapped != nullptr && line.mapped->kernel != nullptr && (line.mapped->kernel->entry->flags & GRAFT_ENTRY_PREPACKS) != 0;
   });
-  if (!packs_) return layers;
-  std::map<const SlotState*, size_t> bytes;
-  for (const Layer& layer : layers) bytes[layer.slot.get()] = weight_bytes(*layer.slot);
-  std::stable_sort(layers.begin(), layers.end(), [&](const Layer& a, const Layer& b) { return bytes[a.slot.get()] > bytes[b.slot.get()]; });
-  return layers;
+  if (!packs_) return order;
+  std::map<const Layer*, size_t> bytes;
+  for (const Layer& layer : layers) bytes[&layer] = layer.slot->weight_bytes();
+  std::stable_sort(order.begin(), order.end(),
+                   [&](const Layer* a, const Layer* b) { return bytes[a] > bytes[b]; });
+  return order;
 }
 
 Decision Decider::decide(const Layer& layer, Mode mode, const Decision* other) {
@@ -150,9 +144,9 @@ Decision Decider::decide(const Layer& layer, Mode mode, const Decision* other) {
 }
 
 Decision Decider::decide_layer(const Layer& layer, Mode mode, const Decision* other) {
-  const LayerLine& line = mapping_of(layer, mode);
+  const LayerLine& line = mapped_line(layer, mode);
   if (line.mapped == nullptr) return {.line = line};
-  Decision decision = decide_kernel(line, layer, mode, other, [&] { return layer.slot->facts(device_of(layer), dtype_); });
+  Decision decision = decide_kernel(line, layer, mode, other, nullptr);
   cover(layer, decision);
   return decision;
 }
@@ -164,26 +158,33 @@ void Decider::cover(const Layer& layer, const Decision& decision) {
 }
 
 Decision Decider::decide_kernel(const LayerLine& asked, const Layer& layer, Mode mode, const Decision* other,
-                                const std::function<LayerFacts()>& own_facts) {
+                                const FusedBlock* block) {
   Decision decision{.line = asked};
   LayerLine& line = decision.line;
   try {
     if (line.mapped->error) throw *line.mapped->error;
     const std::shared_ptr<const Kernel>& found = line.mapped->kernel;
-    const bool same = other != nullptr && other->kernel != nullptr && other->line.mapped == line.mapped;
-    std::optional<LayerFacts> own;
-    const LayerFacts& facts = same ? other->kernel->facts() : own.emplace(own_facts());
+    const bool compiles = has(mode, Mode::TorchCompile);
+    const std::string as_operator = compiles ? operator_kernel(*found) : "";
+    if (other != nullptr && other->line.mapped == line.mapped) decision.kernel = other->kernel;
+    if (decision.kernel == nullptr && block == nullptr && make_ == Make::kernels)
+      decision.kernel = layer.slot->bound(*found, device_of(layer), dtype_, as_operator);
+    std::optional<LayerFacts> fresh;
+    if (decision.kernel == nullptr)
+      fresh = block != nullptr ? facts_of(*block, *found) : layer.slot->facts(device_of(layer), dtype_);
+    const LayerFacts& facts = fresh ? *fresh : decision.kernel->facts();
     const graft_contract& contract = facts.plan->contract();
     if (const auto& error = objection(*line.mapped, mode, contract, facts)) throw *error;
-    if (has(mode, Mode::TorchCompile)) {
-      operator_for(contract.name);
-      if (own) own->operator_kernel = operator_kernel(*found);
+    if (compiles) operator_for(contract.name);
+    if (fresh) {
+      fresh->operator_kernel = as_operator;
+      decision.kernel = bind(layer, found, *std::move(fresh));
     }
-    decision.kernel = same ? other->kernel : bind(layer, found, std::move(*own));
-    if (has(mode, Mode::TorchCompile) && decision.kernel != nullptr) ServedKernels::shared().admit(found);
+    if (compiles && decision.kernel != nullptr) ServedKernels::shared().admit(found);
     line.state = LayerState::bound;
     line.reason = remark(*found);
   } catch (const Error& error) {
+    decision.kernel = nullptr;
     line.state = LayerState::fallback;
     line.reason = error.why() + (error.mend().empty() ? "" : " (" + error.mend() + ")");
     decision.refused = error;
@@ -204,44 +205,50 @@ c10::Device Decider::device_of(const Layer& layer) const {
   return device_;
 }
 
-/// The layer's line as far as the mapping says it: its state is open where a kernel is asked for.
-const LayerLine& Decider::mapping_of(const Layer& at, Mode mode) {
-  const SlotState& layer = *at.slot;
-  const c10::Device device = device_of(at);
-  const auto [found, fresh] = mappings_.try_emplace({layer.layer(), mode, device.type(), device.index()});
-  LayerLine& line = found->second;
-  if (!fresh) return line;
-  if (!mapping_off_.empty()) return line = {LayerState::disabled, nullptr, mapping_off_};
-  const LayerMapping* mapping = config_.find(layer.layer());
-  if (mapping == nullptr) return line = {LayerState::own, nullptr, "not mapped"};
-  return line = line_of(*mapping, mode, layer.plan().contract().name, device);
+void Decider::survey(const torch::nn::Module& module, const std::vector<Layer>& layers) {
+  std::vector<MappedKernels::Asked> asked;
+  std::vector<LayerLine*> asking;
+  for (const Layer& layer : layers) {
+    for (const Mode mode : modes_) {
+      const auto [kind, fresh] = lines_.try_emplace(kind_of(layer, mode));
+      if (!fresh) continue;
+      Mapping mapping = mapping_of(layer, mode);
+      if (auto* line = std::get_if<LayerLine>(&mapping)) {
+        kind->second = std::move(*line);
+      } else {
+        asked.push_back(std::get<MappedKernels::Asked>(std::move(mapping)));
+        asking.push_back(&kind->second);
+      }
+    }
+  }
+  const auto found = kernels_.find(asked);
+  for (size_t i = 0; i < found.size(); ++i) asking[i]->mapped = found[i];
+  find_fusions(module, layers);
 }
 
-LayerLine Decider::line_of(const LayerMapping& mapping, Mode mode, const std::string& contract, c10::Device on) {
+Decider::Kind Decider::kind_of(const Layer& layer, Mode mode) const {
+  return {layer.slot->layer(), mode, device_of(layer)};
+}
+
+Decider::Mapping Decider::mapping_of(const Layer& layer, Mode mode) const {
+  if (!mapping_off_.empty()) return LayerLine{LayerState::disabled, nullptr, mapping_off_};
+  const LayerMapping* mapping = config_.find(layer.slot->layer());
+  if (mapping == nullptr) return LayerLine{LayerState::own, nullptr, "not mapped"};
+  return mapping_of(*mapping, mode, layer.slot->plan().contract().name, device_of(layer));
+}
+
+Decider::Mapping Decider::mapping_of(const LayerMapping& mapping, Mode mode, const std::string& contract,
+                                     c10::Device on) const {
   const std::string device = mapping_name(on);
   const int capability = capability_of(on);
   const std::string* reference = mapping.find(device, capability, mode);
   if (reference == nullptr) {
     const bool other_mode = mapping.find(device, capability, Mode::Inference) || mapping.find(device, capability, Mode::Training);
-    return {LayerState::own, nullptr, "not mapped for " + device + (other_mode ? " in " + name(mode) : "")};
+    return LayerLine{LayerState::own, nullptr,
+                     "not mapped for " + device + (other_mode ? " in " + name(mode) : "")};
   }
-  if (reference->empty()) return {LayerState::disabled, nullptr, "mapped to \"\""};
-  return {LayerState::own, mapped(*reference, contract, on), ""};
-}
-
-std::shared_ptr<const MappedKernel> Decider::mapped(const std::string& reference, const std::string& contract, c10::Device device) {
-  KernelRef ref = KernelRef::parse(reference);  // a config has none that does not parse
-  std::shared_ptr<const MappedKernel>& known = mapped_[(ref.entry.empty() ? reference + " " + contract : reference) + " " + device.str()];
-  if (known != nullptr) return known;
-  auto asked = std::make_shared<MappedKernel>(MappedKernel{.reference = reference, .kernel = nullptr, .error = {}});
-  try {
-    const LoadOptions load{.device = device.str(), .allow_all_kernels = options_.allow_all_kernels, .policy = policy_};
-    if (ref.entry.empty()) ref.entry = entry_for(contract, *Runtime::shared().load_package(ref, load).plugin);
-    asked->kernel = std::make_shared<const Kernel>(Runtime::shared().load(ref, load));
-  } catch (const Error& error) {
-    asked->error = error;
-  }
-  return known = std::move(asked);
+  if (reference->empty()) return LayerLine{LayerState::disabled, nullptr, "mapped to \"\""};
+  return MappedKernels::Asked{*reference, contract, on};  // a config has none that does not parse
 }
 
 /// Why layers of this kind are not given the kernel, whatever their weights.
@@ -251,11 +258,13 @@ const std::optional<Error>& Decider::objection(const MappedKernel& found, Mode m
   try {
     check_mode(*found.kernel, mode);
     check_determinism(*found.kernel);
-    if (self_check_) check_results(*found.kernel, contract, facts);
   } catch (const Error& error) {
-    known->second = error;
+    return known->second = error;
   }
-  return known->second;
+  if (!self_check_) return known->second;
+  const auto [wrong, unseen] = wrong_results_.try_emplace({&found, &contract, facts.dtype});
+  if (unseen) wrong->second = wrong_results(*found.kernel, contract, facts);
+  return known->second = wrong->second;
 }
 
 std::shared_ptr<const BoundKernel> Decider::bind(const Layer& layer, const std::shared_ptr<const Kernel>& found, LayerFacts facts) {

@@ -28,7 +28,11 @@ const Decider::Fused& Decider::fused(Mode mode) {
   for (const FusedBlock& block : blocks_) {
     const c10::Device device = block.members.empty() ? device_ : device_of(block.members.front());
     const auto [line, unknown] = lines.try_emplace({block.fusion, device.str()});
-    if (unknown) line->second = line_of(block.fusion->second, mode, "", device);
+    if (unknown) {
+      const Mapping mapping = mapping_of(block.fusion->second, mode, "", device);
+      if (const auto* asked = std::get_if<MappedKernels::Asked>(&mapping))
+        line->second.mapped = kernels_.find({*asked}).front();
+    }
     if (line->second.mapped != nullptr) decide_block(block, line->second, mode, known->second);
   }
   return known->second;
@@ -48,12 +52,7 @@ void Decider::decide_block(const FusedBlock& block, const LayerLine& line, Mode 
 
   const Layer& first = block.members.front();
   Decision& other = fused_kernels_[{first.slot.get(), line.mapped.get()}];
-  Decision decision = decide_kernel(line, first, mode, &other, [&] {
-    std::vector<FusedChain::Member> members;
-    for (const Layer& member : block.members) members.push_back({member.path, member.slot});
-    const auto chain = std::make_shared<FusedChain>(std::move(members), *line.mapped->kernel->entry);
-    return chain->facts(chain, device_of(first), dtype_);
-  });
+  Decision decision = decide_kernel(line, first, mode, &other, &block);
   if (decision.kernel != nullptr) other = decision;
 
   const bool bound = decision.line.state == LayerState::bound;
@@ -74,10 +73,17 @@ void Decider::decide_block(const FusedBlock& block, const LayerLine& line, Mode 
   if (bound) leave_covering_layers(block, mode, fused);
 }
 
+LayerFacts Decider::facts_of(const FusedBlock& block, const Kernel& kernel) const {
+  std::vector<FusedChain::Member> members;
+  for (const Layer& member : block.members) members.push_back({member.path, member.slot});
+  const auto chain = std::make_shared<FusedChain>(std::move(members), *kernel.entry);
+  return chain->facts(chain, device_of(block.members.front()), dtype_);
+}
+
 /// A kernel of theirs would do a member's work before the fusion's comes to it.
 void Decider::leave_covering_layers(const FusedBlock& block, Mode mode, Fused& fused) {
   for (const Layer& layer : layers_) {
-    if (layer.slot->options().covers.empty() || mapping_of(layer, mode).mapped == nullptr) continue;
+    if (layer.slot->options().covers.empty() || mapped_line(layer, mode).mapped == nullptr) continue;
     const std::string prefix = layer.path.empty() ? "" : layer.path + ".";
     for (const std::string& below : layer.slot->options().covers) {
       const bool covers = std::any_of(block.members.begin(), block.members.end(), [&](const Layer& member) { return member.path == prefix + below; });

@@ -2,12 +2,14 @@
 
 #include <torch/nn/module.h>
 
+#include <algorithm>
 #include <chrono>
 #include <set>
-#include <unordered_map>
+#include <string_view>
 
 #include "decide.h"
 #include "event_sink.h"
+#include "module_members.h"
 #include "near_names.h"
 #include "speed_trial.h"
 
@@ -16,7 +18,7 @@ namespace {
 
 std::vector<Layer> layers_of(const torch::nn::Module& module) {
   std::vector<Layer> layers;
-  module.apply([&](const std::string& path, const torch::nn::Module& each) {
+  walk(module, [&](const std::string& path, const torch::nn::Module& each) {
     for (auto& slot : slot_registry::of(&each)) layers.push_back({path, std::move(slot)});
   });
   return layers;
@@ -29,10 +31,12 @@ std::set<std::string> names_of(const std::vector<Layer>& layers) {
 }
 
 std::vector<std::string> unknown_layers(const KernelConfig& config, const std::vector<Layer>& layers) {
-  const std::set<std::string> names = names_of(layers);
   std::vector<std::string> warnings;
   for (const auto& [name, mapping] : config.layers()) {
-    if (names.contains(name)) continue;
+    if (std::any_of(layers.begin(), layers.end(),
+                    [&](const Layer& layer) { return layer.slot->layer() == name; }))
+      continue;
+    const std::set<std::string> names = names_of(layers);
     std::string warning = "no layer of this model is called '" + name + "'";
     const std::string near = near_name(name, names);
     if (!near.empty()) warning += "; did you mean '" + near + "'?";
@@ -43,18 +47,22 @@ std::vector<std::string> unknown_layers(const KernelConfig& config, const std::v
   return warnings;
 }
 
-/// Slots inside a module whose own slot is bound do not run: say so.
+/// Slots inside a module whose own slot is bound do not run: say so. They come after it in the walk, and
+/// before all that is not inside.
 void mark_covered(const std::vector<Layer>& layers, BindReport& report) {
-  std::unordered_map<std::string, std::string> covered;  // module path → the bound module above it
   for (size_t i = 0; i < layers.size(); ++i) {
-    const std::vector<std::string>& covers = layers[i].slot->options().covers;
-    if (covers.empty() || !layers[i].slot->options().covers_all_calls || report.layers[i].state != LayerState::bound) continue;
-    const std::string prefix = layers[i].path.empty() ? "" : layers[i].path + ".";
-    for (const std::string& below : covers) covered[prefix + below] = layers[i].path + " (" + layers[i].slot->layer() + ")";
-  }
-  if (covered.empty()) return;
-  for (LayerReport& layer : report.layers) {
-    if (const auto found = covered.find(layer.module); found != covered.end()) layer.covered_by = found->second;
+    const auto& [path, slot] = layers[i];
+    const std::vector<std::string>& covers = slot->options().covers;
+    if (covers.empty() || !slot->options().covers_all_calls || report.layers[i].state != LayerState::bound)
+      continue;
+    const std::string by = path + " (" + slot->layer() + ")", prefix = path.empty() ? "" : path + ".";
+    for (size_t below = i + 1; below < layers.size(); ++below) {
+      const std::string_view its_path = layers[below].path;
+      if (its_path == path) continue;
+      if (!its_path.starts_with(prefix)) break;
+      if (std::find(covers.begin(), covers.end(), its_path.substr(prefix.size())) != covers.end())
+        report.layers[below].covered_by = by;
+    }
   }
 }
 
@@ -63,7 +71,6 @@ BindReport gather(const std::vector<Layer>& layers, std::vector<LayerReport> lin
                   const std::vector<std::string>& warnings = {}) {
   BindReport report;
   report.layers = std::move(lines);
-  for (size_t i = 0; i < layers.size(); ++i) report.layers[i].module = layers[i].path;
   mark_covered(layers, report);
   if (!options.kernel_config) return report;
   report.warnings = unknown_layers(*options.kernel_config, layers);
@@ -74,7 +81,7 @@ BindReport gather(const std::vector<Layer>& layers, std::vector<LayerReport> lin
 std::vector<LayerReport> lines_in_force(const std::vector<Layer>& layers) {
   std::vector<LayerReport> lines;
   lines.reserve(layers.size());
-  for (const Layer& layer : layers) lines.push_back(layer.slot->report());
+  for (const Layer& layer : layers) lines.push_back(layer.slot->report(layer.path));
   return lines;
 }
 
@@ -124,9 +131,10 @@ BindReport kernelize(torch::nn::Module& module, const KernelizeOptions& options)
   const auto start = Clock::now();
   Decider decider(module, options, Decider::Make::kernels);
   const std::vector<Layer> layers = layers_of(module);
-  decider.find_fusions(module, layers);
+  decider.survey(module, layers);
   SpeedTrials trials;
-  for (const Layer& layer : decider.in_binding_order(layers)) {
+  for (const Layer* each : decider.in_binding_order(layers)) {
+    const Layer& layer = *each;
     const auto layer_start = Clock::now();
     Decisions decisions = decide_modes(decider, layer, options.mode);
     std::shared_ptr<SpeedTrial> trial;
@@ -154,11 +162,10 @@ BindReport plan_kernels(const torch::nn::Module& module, const KernelizeOptions&
   const auto start = Clock::now();
   Decider decider(module, options, Decider::Make::report_alone);
   const std::vector<Layer> layers = layers_of(module);
-  decider.find_fusions(module, layers);
+  decider.survey(module, layers);
   std::vector<LayerReport> lines;
   for (const Layer& layer : layers) {
-    const Mode now = module.is_training() ? Mode::Training : Mode::Inference;
-    Decision decision = decider.decide(layer, options.mode.value_or(now));
+    Decision decision = decider.decide(layer, decider.modes().front());
     lines.push_back(decision.line.report(layer.slot->layer(), layer.path));
     if (decision.refused && !options.use_fallback) throw *decision.refused;
   }

@@ -31,7 +31,7 @@ Served check_shape(const Kernel& kernel, const LayerKind& kind, const Sizes& sha
   const std::shared_ptr<Layer> layer = kind.make(data), own = kind.make(data.in_double());
   layer->eval();
   own->eval();
-  const std::shared_ptr<SlotState> slot = slot_registry::of(layer.get()).at(0);
+  const std::shared_ptr<SlotState> slot = slot_registry::of(layer.get()).front();
   SlotBinding binding;
   binding.inference = std::make_shared<const BoundKernel>(std::make_shared<const Kernel>(kernel), slot->facts(device, dtype));
   binding.use_fallback = false;

@@ -37,10 +37,10 @@ void remove(const SlotState* state) {
   if (found->second.empty()) r.slots.erase(found);
 }
 
-std::vector<std::shared_ptr<SlotState>> of(const torch::nn::Module* owner) {
+Slots of(const torch::nn::Module* owner) {
   Registry& r = registry();
   const std::lock_guard lock(r.mutex);
-  std::vector<std::shared_ptr<SlotState>> alive;
+  Slots alive;
   if (const auto found = r.slots.find(owner); found != r.slots.end()) {
     for (const auto& slot : found->second) {
       if (auto state = slot.lock()) alive.push_back(std::move(state));

@@ -4,12 +4,14 @@
 
 #include <algorithm>
 #include <optional>
+#include <span>
 
+#include "arguments.h"
 #include "determinism.h"
 #include "graft/error.h"
 #include "graft/plugin_call.h"
 #include "kernel_call.h"
-#include "module_parameters.h"
+#include "module_members.h"
 
 namespace graft {
 namespace {
@@ -17,6 +19,13 @@ namespace {
 constexpr int kFailuresUntilUnbound = 3;
 
 std::string where(const SlotState& slot) { return "layer " + slot.layer() + " (" + slot.plan().contract().name + ")"; }
+
+/// A layer is where its weights are, and in their dtype.
+void go_by(const at::Tensor& weight, const graft_argument& argument, c10::Device& device,
+           at::ScalarType& dtype) {
+  if (!weight.is_meta()) device = weight.device();
+  if (std::string_view(argument.dtype) == "T") dtype = weight.scalar_type();
+}
 
 }  // namespace
 
@@ -27,26 +36,46 @@ SlotState::SlotState(torch::nn::Module* owner, const ContractPlan& plan, KernelL
     options_.layer = contract.substr(0, contract.find('/'));
   }
   attributes_ = attribute_values(plan.contract(), options_.attributes, where(*this));
+  weights_ = weight_sources();
+}
+
+std::vector<SlotState::Weight> SlotState::weight_sources() const {
+  std::vector<Weight> weights;
+  const std::span<const graft_argument> arguments = arguments_of(plan_->contract());
+  for (size_t i = 0; i < arguments.size(); ++i) {
+    if (!is_weight(arguments[i])) continue;
+    Weight& weight = weights.emplace_back(Weight{i, arguments[i].name});
+    for (const auto& [name, given] : options_.weights) {
+      if (name == arguments[i].name) weight.source = given;
+    }
+  }
+  return weights;
+}
+
+const at::Tensor* SlotState::find(const WeightSource& source) const {
+  const std::string* path = std::get_if<std::string>(&source);
+  const at::Tensor* weight = path != nullptr ? find_parameter(*owner_, *path) : &std::get<at::Tensor>(source);
+  return weight != nullptr && weight->defined() ? weight : nullptr;
+}
+
+size_t SlotState::weight_bytes() const {
+  size_t bytes = 0;
+  for (const Weight& each : weights_) {
+    if (const at::Tensor* weight = find(each.source)) bytes += weight->nbytes();
+  }
+  return bytes;
 }
 
 LayerFacts SlotState::facts(c10::Device device, at::ScalarType fallback_dtype) const {
-  const graft_contract& contract = plan_->contract();
-  LayerFacts facts{plan_, attributes_, {}, device, fallback_dtype};
-  facts.weights.resize(contract.argument_count);
-  for (uint32_t i = 0; i < contract.argument_count; ++i) {
-    const graft_argument& argument = contract.arguments[i];
-    if ((argument.flags & GRAFT_ARG_WEIGHT) == 0) continue;
-    WeightSource source = std::string(argument.name);
-    for (const auto& [name, given] : options_.weights) {
-      if (name == argument.name) source = given;
-    }
-    const std::string* path = std::get_if<std::string>(&source);
-    const at::Tensor* weight = path != nullptr ? find_parameter(*owner_, *path) : &std::get<at::Tensor>(source);
-    if (weight != nullptr && weight->defined()) {
-      facts.weights[i] = *weight;
-      if (!weight->is_meta()) facts.device = weight->device();
-      if (std::string_view(argument.dtype) == "T") facts.dtype = weight->scalar_type();
+  const std::span<const graft_argument> arguments = arguments_of(plan_->contract());
+  LayerFacts facts{plan_, attributes_, std::vector<at::Tensor>(arguments.size()), device, fallback_dtype};
+  for (const auto& [position, source] : weights_) {
+    const graft_argument& argument = arguments[position];
+    if (const at::Tensor* weight = find(source); weight != nullptr) {
+      facts.weights[position] = *weight;
+      go_by(*weight, argument, facts.device, facts.dtype);
     } else if ((argument.flags & GRAFT_ARG_OPTIONAL) == 0) {
+      const std::string* path = std::get_if<std::string>(&source);
       throw Error(ErrorCode::not_found, where(*this),
                   "its module has no parameter '" + (path != nullptr ? *path : argument.name) + "'",
                   "name it in KernelLayerOptions::weights");
@@ -103,20 +132,54 @@ bool SlotState::prepacks() const {
   return kernel != nullptr && (kernel->kernel().entry->flags & GRAFT_ENTRY_PREPACKS) != 0;
 }
 
-std::shared_ptr<const BoundKernel> SlotState::bound(const Kernel& kernel, const LayerFacts& facts) const {
+template <class Is>
+std::shared_ptr<const BoundKernel> SlotState::in_force(Is&& is) const {
   const std::lock_guard lock(mutex_);
   for (const auto& kept : kernels_) {
     const bool in_force = kept.get() == inference_.load(std::memory_order_relaxed) || kept.get() == training_.load(std::memory_order_relaxed);
-    if (in_force && kept->is(kernel, facts)) return kept;
+    if (in_force && is(*kept)) return kept;
   }
   return nullptr;
 }
 
+std::shared_ptr<const BoundKernel> SlotState::bound(const Kernel& kernel, const LayerFacts& facts) const {
+  return in_force([&](const BoundKernel& kept) { return kept.is(kernel, facts); });
+}
+
+std::shared_ptr<const BoundKernel> SlotState::bound(const Kernel& kernel, c10::Device device,
+                                                    at::ScalarType fallback_dtype,
+                                                    const std::string& operator_kernel) const {
+  return in_force([&](const BoundKernel& kept) {
+    return kept.is(kernel) && kept.facts().operator_kernel == operator_kernel &&
+           still_holds(kept.facts(), device, fallback_dtype);
+  });
+}
+
+bool SlotState::still_holds(const LayerFacts& facts, c10::Device device, at::ScalarType dtype) const {
+  if (facts.plan != plan_ || facts.chain != nullptr) return false;
+  for (const auto& [position, source] : weights_) {
+    const at::Tensor* weight = find(source);
+    const at::Tensor& then = facts.weights[position];
+    if (weight == nullptr ? then.defined() : !weight->is_same(then)) return false;
+    if (weight != nullptr) go_by(*weight, plan_->contract().arguments[position], device, dtype);
+  }
+  return facts.device == device && facts.dtype == dtype;
+}
+
 LayerReport SlotState::report() const {
-  const bool training = trains();
   const std::lock_guard lock(mutex_);
+  return report_as(module_);
+}
+
+LayerReport SlotState::report(const std::string& module) const {
+  const std::lock_guard lock(mutex_);
+  return report_as(module);
+}
+
+LayerReport SlotState::report_as(const std::string& module) const {
+  const bool training = trains();
   const LayerLine& line = training ? training_line_ : inference_line_;
-  LayerReport report = line.report(layer(), module_);
+  LayerReport report = line.report(layer(), module);
   report.counters = counters_.read();
   if (const SpeedTrial* trial = trial_.load(); trial != nullptr && !training && line.state == LayerState::bound) trial->tell(report);
   if (line.state == LayerState::bound && determinism_is_asked_for() && !is_deterministic(*line.mapped->kernel)) {

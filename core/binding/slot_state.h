@@ -1,6 +1,8 @@
 // SlotState: what a KernelSlot knows of its layer, and the kernel in force.
 #pragma once
 
+#include <c10/util/SmallVector.h>
+
 #include <atomic>
 #include <memory>
 #include <mutex>
@@ -43,15 +45,23 @@ class SlotState {
   /// The layer's facts for a device, its weights looked up by name. Where these are says the device, unless that is the
   /// meta device. Throws Error(not_found) for a weight that the module does not have.
   LayerFacts facts(c10::Device device, at::ScalarType fallback_dtype) const;
+  /// Of its weights together; those that its module does not have count as none.
+  size_t weight_bytes() const;
 
   /// Puts kernels in force. Safe while other threads call.
   void bind(SlotBinding binding);
 
-  /// One of the kernels in force, if binding `kernel` with `facts` would make the same again.
+  /// One of the kernels in force, if binding `kernel` with these facts would make the same again.
   std::shared_ptr<const BoundKernel> bound(const Kernel& kernel, const LayerFacts& facts) const;
+  /// Likewise with those that facts() would give, without gathering them.
+  std::shared_ptr<const BoundKernel> bound(const Kernel& kernel, c10::Device device,
+                                           at::ScalarType fallback_dtype,
+                                           const std::string& operator_kernel) const;
 
   /// The line of the mode in force now.
   LayerReport report() const;
+  /// Told of the layer as one at another path: in the module that it is asked for.
+  LayerReport report(const std::string& module) const;
 
   /// The way of one call.
   CallTurn run(std::initializer_list<TensorArg> inputs, at::Tensor* outputs, size_t count);
@@ -96,9 +106,24 @@ class SlotState {
   /// Throws the reason if a kernel was asked for, and could not be had.
   void throw_missing(bool training) const;
 
+  /// Where facts() finds one of the contract's weights.
+  struct Weight {
+    size_t position;  // among the contract's arguments
+    WeightSource source;
+  };
+  std::vector<Weight> weight_sources() const;
+  /// Null if the module does not have it.
+  const at::Tensor* find(const WeightSource& source) const;
+  /// Whether `facts`, of an earlier time, are those of now.
+  bool still_holds(const LayerFacts& facts, c10::Device device, at::ScalarType dtype) const;
+  template <class Is>
+  std::shared_ptr<const BoundKernel> in_force(Is&& is) const;
+  LayerReport report_as(const std::string& module) const;  // under mutex_
+
   torch::nn::Module* owner_;
   const ContractPlan* plan_;
   KernelLayerOptions options_;
+  std::vector<Weight> weights_;
   std::vector<graft_value> attributes_;  // in the contract's order; strings point into options_
 
   std::atomic<const void*> active_{nullptr};
@@ -130,7 +155,8 @@ class SlotState {
 namespace slot_registry {
 void add(const std::shared_ptr<SlotState>& state);
 void remove(const SlotState* state);
-std::vector<std::shared_ptr<SlotState>> of(const torch::nn::Module* owner);
+using Slots = c10::SmallVector<std::shared_ptr<SlotState>, 2>;  // most modules have one or none
+Slots of(const torch::nn::Module* owner);
 }  // namespace slot_registry
 
 }  // namespace graft

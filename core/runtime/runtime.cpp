@@ -44,6 +44,11 @@ LoadRules rules_for(const std::string& variant, const LoadOptions& load, const P
   return {.elf = {.family = own ? ElfFamily::graft : ElfFamily::other, .device = load.device}, .probe = policy.probe};
 }
 
+/// What of a reference and its options says which package it is.
+std::string loaded_key(const KernelRef& ref, const LoadOptions& load) {
+  return ref.repo + "@" + ref.revision + " " + load.device + (load.allow_all_kernels ? " all" : "");
+}
+
 /// Permissions, broken disks and looping links, wherever a folder is looked into.
 Error io_error(const KernelRef& ref, const fs::filesystem_error& e) {
   return {ErrorCode::io, "kernel " + ref.str(), e.path1().string() + ": " + e.code().message(),
@@ -62,10 +67,11 @@ struct Runtime::State {
   std::optional<Policy> policy;
   std::optional<LockFile> lock;
   std::shared_ptr<Hub> embedded, endpoint;
-  std::map<std::string, Package> loaded;  // by reference without entry, device and the switch
+  std::map<std::string, Package> loaded;  // by loaded_key()
 
   const LocalOverrides overrides = LocalOverrides::from_environment();
 
+  std::optional<Package> find_loaded(const KernelRef& ref, const LoadOptions& load);
   Package load_from_hub(Runtime& runtime, const KernelRef& ref, const LoadOptions& load);
   Package load_local(Runtime& runtime, const KernelRef& ref, const LoadOptions& load);
   LocatedPackage locate_in_hub(Runtime& runtime, const KernelRef& ref, const LoadOptions& load);
@@ -85,25 +91,31 @@ Package Runtime::load_package(const KernelRef& asked, const LoadOptions& options
     if (!asked.is_local()) package.note = "LOCAL_KERNELS puts this path in the place of " + asked.repo;
     return package;
   }
-  std::string key =
-      ref.repo + "@" + ref.revision + " " + options.device + (options.allow_all_kernels ? " all" : "");
   if (options.policy) return state_->load_from_hub(*this, ref, options);  // decided anew: it may say otherwise
-  {
-    std::lock_guard lock(state_->mutex);
-    if (auto it = state_->loaded.find(key); it != state_->loaded.end()) {
-      Package package = it->second;
-      package.ref = ref;
-      return package;
-    }
-  }
+  if (std::optional<Package> loaded = state_->find_loaded(ref, options)) return *std::move(loaded);
   Package package = state_->load_from_hub(*this, ref, options);
   std::lock_guard lock(state_->mutex);
   // Two threads may have come here at once; the first one's answer holds for both.
-  Package kept = state_->loaded.emplace(key, std::move(package)).first->second;
+  Package kept = state_->loaded.emplace(loaded_key(ref, options), std::move(package)).first->second;
   kept.ref = ref;
   return kept;
 } catch (const fs::filesystem_error& e) {
   throw io_error(asked, e);
+}
+
+bool Runtime::is_loaded(const KernelRef& asked, const LoadOptions& options) const {
+  const KernelRef ref = state_->overrides.applied(asked);
+  std::lock_guard lock(state_->mutex);
+  return !ref.is_local() && !options.policy && state_->loaded.contains(loaded_key(ref, options));
+}
+
+std::optional<Package> Runtime::State::find_loaded(const KernelRef& ref, const LoadOptions& load) {
+  std::lock_guard lock(mutex);
+  const auto found = loaded.find(loaded_key(ref, load));
+  if (found == loaded.end()) return std::nullopt;
+  Package package = found->second;
+  package.ref = ref;
+  return package;
 }
 
 Package Runtime::State::load_from_hub(Runtime& runtime, const KernelRef& ref, const LoadOptions& load) {

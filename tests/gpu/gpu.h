@@ -31,7 +31,7 @@ inline const c10::Device kGpu(c10::kCUDA, 0);
 
 /// Binds the kernel onto the only slot of a module on the GPU, for both modes; what it fails at is an error.
 inline void bind_alone(const torch::nn::Module& module, std::shared_ptr<const Kernel> kernel, at::ScalarType dtype) {
-  const std::shared_ptr<SlotState> slot = slot_registry::of(&module).at(0);
+  const std::shared_ptr<SlotState> slot = slot_registry::of(&module).front();
   SlotBinding binding;
   binding.inference = binding.training = std::make_shared<const BoundKernel>(std::move(kernel), slot->facts(kGpu, dtype));
   binding.use_fallback = false;

@@ -82,6 +82,20 @@ TEST_F(RuntimeTest, GivesTheSamePluginAgain) {
   EXPECT_EQ(load("graft-kernels/norm").plugin, load("graft-kernels/norm").plugin);
 }
 
+TEST_F(RuntimeTest, KnowsWhatItNeedNotCheckAgain) {
+  const KernelRef norm = KernelRef::parse("graft-kernels/norm");
+  EXPECT_FALSE(runtime().is_loaded(norm));
+  const Kernel loaded = load("graft-kernels/norm");
+  EXPECT_TRUE(runtime().is_loaded(norm));
+  EXPECT_TRUE(runtime().is_loaded(KernelRef::parse("graft-kernels/norm:TestRMSNorm")));
+  EXPECT_FALSE(runtime().is_loaded(KernelRef::parse("graft-kernels/norm@v1.0.0")));
+  EXPECT_FALSE(runtime().is_loaded(
+      norm, {.policy = std::make_shared<Policy>(runtime().policy())}));  // it may say otherwise
+  const KernelRef local = KernelRef::parse(fixture("good").string());
+  runtime().load(local);
+  EXPECT_FALSE(runtime().is_loaded(local));  // a path is looked at each time
+}
+
 TEST_F(RuntimeTest, StaysWithWhatItResolvedForItsLife) {
   Kernel before = load("graft-kernels/norm");
   hub_.add("graft-kernels/norm", "v2.0.0", fixture("newer_minor"));

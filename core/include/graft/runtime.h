@@ -92,6 +92,9 @@ class Runtime {
   /// As load, without choosing an entry.
   Package load_package(const KernelRef& ref, const LoadOptions& options = {});
 
+  /// Whether load() would find the package of `ref` loaded, and so neither fetch nor check anything.
+  bool is_loaded(const KernelRef& ref, const LoadOptions& options = {}) const;
+
   /// Resolves revision and variant: by the lock file if that has the repo; LOCAL_KERNELS (org/name=/path:…) comes before both.
   /// No variant that fits is no error here.
   LocatedPackage locate(const KernelRef& ref, const LoadOptions& options = {});
