@@ -11,7 +11,8 @@ namespace {
 
 constexpr auto kSpin = std::chrono::microseconds(50);  // about what a sleep and a wake-up cost together
 constexpr int kPausesPerClock = 64;
-// More chunks than threads, so that a thread that was late or interrupted leaves its part to the others.
+// More chunks than threads, so that a thread that was late or interrupted leaves some of its own to the
+// others.
 constexpr std::int64_t kMostChunksPerThread = 4;
 
 inline void pause() {
@@ -57,23 +58,44 @@ struct ThreadPool::State {
   std::atomic<std::uint32_t> sleeping = 0;
   std::atomic<bool> stop = false;
   alignas(64) std::atomic<std::uint32_t> gate = 0;  // kOpen, kCallerWaits, and the number of workers inside
-  alignas(64) std::atomic<std::int64_t> next = 0;   // the first index that nobody took
 
   // The job: written before the gate opens, read only inside.
-  graft_parallel_body body = nullptr;
+  alignas(64) graft_parallel_body body = nullptr;
   void* data = nullptr;
   std::int64_t count = 0, chunk = 0;
+  // For each thread how many of its chunks are taken: of 2 threads' the first one has those with even
+  // numbers. Close together, since whoever opens a job writes all of them.
+  std::vector<std::atomic<std::int32_t>> taken;
 
   std::vector<std::thread> workers;
 
+  explicit State(int threads) : taken(static_cast<std::size_t>(threads)) {}
+
+  void set(graft_parallel_body its_body, void* its_data, std::int64_t its_count, std::int64_t grain) {
+    body = its_body;
+    data = its_data;
+    count = its_count;
+    chunk = chunk_of(count, grain, static_cast<std::int64_t>(taken.size()));
+    for (std::atomic<std::int32_t>& each : taken) each.store(0, std::memory_order_relaxed);
+  }
+
+  /// Its own first, which are the same in the next job of as many indices: what it read and wrote there is in
+  /// its caches still.
   void work(std::uint32_t worker) {
     in_body = true;
-    for (;;) {
-      std::int64_t begin = next.fetch_add(chunk, std::memory_order_relaxed);
-      if (begin >= count) break;
-      body(data, begin, std::min(begin + chunk, count), worker);
-    }
+    const auto threads = static_cast<std::uint32_t>(taken.size());
+    for (std::uint32_t i = 0; i < threads; ++i) take_chunks_of((worker + i) % threads, worker);
     in_body = false;
+  }
+
+  /// Chunks that are next to each other run at once, and find together what their indices share.
+  void take_chunks_of(std::uint32_t owner, std::uint32_t worker) {
+    const std::int64_t first = owner * chunk, step = static_cast<std::int64_t>(taken.size()) * chunk;
+    std::atomic<std::int32_t>& its = taken[owner];
+    while (first + its.load(std::memory_order_relaxed) * step < count) {
+      const std::int64_t begin = first + its.fetch_add(1, std::memory_order_relaxed) * step;
+      if (begin < count) body(data, begin, std::min(begin + chunk, count), worker);
+    }
   }
 
   void join(std::uint32_t worker) {
@@ -115,7 +137,7 @@ struct ThreadPool::State {
   }
 };
 
-ThreadPool::ThreadPool(int threads) : state_(std::make_unique<State>()) {
+ThreadPool::ThreadPool(int threads) : state_(std::make_unique<State>(threads)) {
   for (int worker = 1; worker < threads; ++worker)
     state_->workers.emplace_back([this, worker] { state_->run_worker(static_cast<std::uint32_t>(worker)); });
 }
@@ -142,11 +164,7 @@ void ThreadPool::parallel_for(std::int64_t count, std::int64_t grain, graft_para
   bool alone = count <= grain || state.workers.empty() || in_body;
   if (alone || state.busy.exchange(true, std::memory_order_acquire)) return body(data, 0, count, 0);
 
-  state.body = body;
-  state.data = data;
-  state.count = count;
-  state.chunk = chunk_of(count, grain, size());
-  state.next.store(0, std::memory_order_relaxed);
+  state.set(body, data, count, grain);
   state.gate.fetch_or(State::kOpen, std::memory_order_release);
   state.wake();
   state.work(0);

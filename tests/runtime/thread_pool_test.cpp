@@ -66,6 +66,49 @@ TEST(ThreadPool, CutsIntoAsManyRangesForOneThreadAsForAnother) {
   EXPECT_EQ(ranges(1000000, 1), 8);
 }
 
+TEST(ThreadPool, GivesAThreadTheSameIndicesOfEachJobFirst) {
+  struct Firsts {
+    std::atomic<int> begun = 0;
+    std::atomic<std::int64_t> first[3] = {-1, -1, -1};
+  };
+  ThreadPool pool(3);
+  for (int job = 0; job < 20; ++job) {
+    Firsts firsts;
+    pool.parallel_for(
+        600, 1,
+        [](void* data, std::int64_t begin, std::int64_t, std::uint32_t worker) {
+          auto& f = *static_cast<Firsts*>(data);
+          if (f.first[worker] != -1) return;
+          f.first[worker] = begin;
+          ++f.begun;
+          while (f.begun < 3)
+            std::this_thread::yield();  // so that none takes another's before that has begun
+        },
+        &firsts);
+    for (int worker = 0; worker < 3; ++worker) EXPECT_EQ(firsts.first[worker], worker * 50) << "job " << job;
+  }
+}
+
+TEST(ThreadPool, LeavesWhatALateThreadHasToTheOthers) {
+  struct Late {
+    std::atomic<std::int64_t> done = 0;
+    std::atomic<bool> late = false;
+  } late;
+  ThreadPool pool(2);
+  pool.parallel_for(
+      800, 1,
+      [](void* data, std::int64_t begin, std::int64_t end, std::uint32_t worker) {
+        auto& l = *static_cast<Late*>(data);
+        if (worker == 1 && !l.late.exchange(true)) {
+          // It has one of eight chunks: the caller does the other seven meanwhile.
+          while (l.done < 700) std::this_thread::yield();
+        }
+        l.done += end - begin;
+      },
+      &late);
+  EXPECT_EQ(late.done, 800);
+}
+
 TEST(ThreadPool, WorksAfterItsWorkersWentToSleep) {
   ThreadPool pool(3);
   for (int i = 0; i < 5; ++i) {

@@ -25,10 +25,11 @@ class ThreadPool {
 
   int size() const;
 
-  /// Runs `body` on ranges of about `grain` or more, as graft_call.parallel_for says, that cover [0, count) once; returns
-  /// when all are done. Any thread may call; while another caller holds the workers, or from within a body,
-  /// it runs inline. `worker` < size() differs between bodies that run at once for this call. `body` must not
-  /// throw.
+  /// Runs `body` on ranges of about `grain` or more, as graft_call.parallel_for says, that cover [0, count)
+  /// once; returns when all are done. A thread begins with the same indices in each job of `count`, and then
+  /// helps others with theirs. Any thread may call; while another caller holds the workers, or from within a
+  /// body, it runs inline. `worker` < size() differs between bodies that run at once for this call. `body`
+  /// must not throw.
   void parallel_for(std::int64_t count, std::int64_t grain, graft_parallel_body body, void* data);
 
  private:
