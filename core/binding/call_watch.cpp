@@ -2,6 +2,15 @@
 
 namespace graft {
 
+constinit thread_local detail::Observers detail::observers __attribute__((tls_model("initial-exec")));
+
+bool detail::ask_for_observers() {
+  constexpr uint32_t kCallsBetween = 31;
+  const bool any = at::getStepCallbacksUnlessEmpty(at::RecordScope::FUNCTION).has_value();
+  observers = {any ? 0 : kCallsBetween, &at::get_record_function_tls_()};
+  return any;
+}
+
 // NVTX has the ranges by way of torch: torch::autograd::profiler::enableProfiler(ProfilerConfig(ProfilerState::NVTX), {}, {}) pushes
 // what RecordFunction opens, backward's nodes too, once libtorch_cuda is there.
 void open_range(at::RecordFunction& range, const std::string& layer, const BoundKernel& kernel,

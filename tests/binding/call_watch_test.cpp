@@ -102,6 +102,47 @@ TEST_F(Profiled, ACallIsARangeNamedByLayerAndEntry) {
   EXPECT_EQ(counters(layer).timed, 1u);
 }
 
+TEST(Observers, OfAThreadAreHeardFromTheNextCallOn) {
+  NormLayer layer;
+  bind_fixture(layer, "good");
+  const at::Tensor x = at::randn({2, 8});
+  for (uint64_t i = 0; i < 5; ++i) {
+    layer.forward(x);
+    const at::CallbackHandle handle = at::addThreadLocalCallback(at::RecordFunctionCallback(keep_range));
+    layer.forward(x);
+    EXPECT_EQ(counters(layer).timed, i + 1);
+    at::removeCallback(handle);
+  }
+}
+
+TEST(Observers, OfAllThreadsAreHeardWithin32Calls) {
+  NormLayer layer;
+  bind_fixture(layer, "good");
+  const at::Tensor x = at::randn({2, 8});
+  for (int i = 0; i < 7; ++i) layer.forward(x);
+  const at::CallbackHandle handle = at::addGlobalCallback(at::RecordFunctionCallback(keep_range));
+  for (int i = 0; i < 32; ++i) layer.forward(x);
+  const uint64_t noticed = counters(layer).timed;
+  EXPECT_GE(noticed, 1u);
+  for (int i = 0; i < 40; ++i) layer.forward(x);
+  EXPECT_EQ(counters(layer).timed, noticed + 40);  // each call, once it is noticed
+  at::removeCallback(handle);
+  for (int i = 0; i < 40; ++i) layer.forward(x);
+  EXPECT_EQ(counters(layer).timed, noticed + 40);
+}
+
+TEST(Observers, AreNotHeardWhereTorchHasThemSwitchedOff) {
+  NormLayer layer;
+  bind_fixture(layer, "good");
+  const at::CallbackHandle handle = at::addThreadLocalCallback(at::RecordFunctionCallback(keep_range));
+  {
+    const at::DisableRecordFunctionGuard off;
+    layer.forward(at::randn({2, 8}));
+  }
+  EXPECT_EQ(counters(layer).timed, 0u);
+  at::removeCallback(handle);
+}
+
 TEST_F(Profiled, BackwardIsARangeOfItsOwn) {
   NormLayer layer;
   kernelize(layer, {.kernel_config = test::fixture_config("training_norms", "RMSNorm")});
