@@ -54,8 +54,8 @@ namespace detail {
 /// What this thread knows of torch's observers.
 struct Observers {
   uint32_t calls_left = 0;  // until torch is asked again
-  const at::RecordFunctionTLS* of_thread =
-      nullptr;  // its address stays for the thread's life; null until torch was asked
+  // Null until torch was asked; then its address stays for the thread's life.
+  const at::RecordFunctionTLS* of_thread = nullptr;
 };
 extern constinit thread_local Observers observers __attribute__((tls_model("initial-exec")));
 bool ask_for_observers();

@@ -61,26 +61,24 @@ std::vector<std::shared_ptr<const MappedKernel>> MappedKernels::find(const std::
     std::shared_ptr<const MappedKernel>* found;
   };
   std::map<std::string, std::vector<Missing>>
-      by_package;  // its further entries are there once the first one is
+      by_repo;  // whose further entries are there once the first one is
   std::vector<const std::shared_ptr<const MappedKernel>*> places;
   for (const Asked& each : asked) {
-    KernelRef ref = KernelRef::parse(each.reference);
+    const KernelRef ref = KernelRef::parse(each.reference);
     const std::string chosen_by = ref.entry.empty() ? each.contract : "";
-    std::shared_ptr<const MappedKernel>& place =
-        known_[{each.reference, chosen_by, each.device.type(), each.device.index()}];
+    auto& place = known_[{each.reference, chosen_by, each.device.type(), each.device.index()}];
     places.push_back(&place);
     if (place != nullptr) continue;
     if (Runtime::shared().is_loaded(ref, options_for(each.device))) {
       place = load(each);
     } else {
-      ref.entry.clear();
-      by_package[ref.str() + " " + each.device.str()].push_back({&each, &place});
+      by_repo[ref.is_local() ? ref.local.string() : ref.repo].push_back({&each, &place});
     }
   }
-  std::vector<const std::vector<Missing>*> packages;
-  for (const auto& [name, missing] : by_package) packages.push_back(&missing);
-  side_by_side(packages.size(), [&](size_t i) {
-    for (const Missing& each : *packages[i]) {
+  std::vector<const std::vector<Missing>*> repos;
+  for (const auto& [name, missing] : by_repo) repos.push_back(&missing);
+  side_by_side(repos.size(), [&](size_t i) {
+    for (const Missing& each : *repos[i]) {
       if (*each.found == nullptr) *each.found = load(*each.asked);
     }
   });

@@ -29,8 +29,8 @@ class MappedKernels {
   MappedKernels(bool allow_all_kernels, std::shared_ptr<const Policy> policy)
       : allow_all_kernels_(allow_all_kernels), policy_(std::move(policy)) {}
 
-  /// In the order asked. Packages are loaded side by side: while one is fetched from its Hub, another is
-  /// hashed.
+  /// In the order asked. Packages of different repos are loaded side by side: while one is fetched from its
+  /// Hub, another is hashed.
   std::vector<std::shared_ptr<const MappedKernel>> find(const std::vector<Asked>& asked);
 
  private:
