@@ -95,8 +95,8 @@ class Bar {
   std::mutex mutex_;
   Clock::time_point start_{};
   std::uint64_t first_bytes_ = 0;
-  std::map<std::string, Progress>
-      fetches_;  // by label; those that are done stay in the sum while others go on
+  // By label. Those that are done stay in the sum while others go on.
+  std::map<std::string, Progress> fetches_;
   bool drawn_ = false;
 };
 

@@ -69,7 +69,7 @@ struct ThreadPool::State {
 
   std::vector<std::thread> workers;
 
-  explicit State(int threads) : taken(static_cast<std::size_t>(threads)) {}
+  explicit State(int threads) : taken(static_cast<std::size_t>(std::max(threads, 1))) {}
 
   void set(graft_parallel_body its_body, void* its_data, std::int64_t its_count, std::int64_t grain) {
     body = its_body;
