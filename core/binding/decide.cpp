@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <cctype>
 #include <cstdlib>
-#include <set>
 
 #include "determinism.h"
 #include "graft/kernel_mapping.h"
@@ -272,7 +271,9 @@ std::shared_ptr<const BoundKernel> Decider::bind(const Layer& layer, const std::
     BoundKernel::check(found, std::move(facts));
     return nullptr;
   }
-  if (auto bound = layer.slot->bound(*found, facts)) return bound;
+  if (facts.chain != nullptr) {  // a layer's own was looked for before its facts were gathered
+    if (auto bound = layer.slot->bound(*found, facts)) return bound;
+  }
   const bool packs = (found->entry->flags & GRAFT_ENTRY_PREPACKS) != 0;
   if (packs && facts.operator_kernel.empty() && covered_.contains(layer.path)) return BoundKernel::waiting(found, std::move(facts));
   return std::make_shared<const BoundKernel>(found, std::move(facts));

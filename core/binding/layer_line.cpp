@@ -3,33 +3,23 @@
 namespace graft {
 
 LayerReport LayerLine::report(const std::string& layer, const std::string& module) const {
-  if (mapped == nullptr)
-    return {.layer = layer, .module = module, .state = state, .covered_by = covered_by, .reason = reason};
-  const std::string& reference = mapped->reference;
-  if (mapped->kernel == nullptr)
-    return {.layer = layer,
-            .module = module,
-            .state = state,
-            .reference = reference,
-            .covered_by = covered_by,
-            .reason = reason};
+  LayerReport report{
+      .layer = layer, .module = module, .state = state, .covered_by = covered_by, .reason = reason};
+  if (mapped == nullptr) return report;
+  report.reference = mapped->reference;
+  if (mapped->kernel == nullptr) return report;
   const Kernel& kernel = *mapped->kernel;
-  return {.layer = layer,
-          .module = module,
-          .state = state,
-          .reference = reference,
-          .repo = kernel.repo,
-          .commit = kernel.commit,
-          .variant = kernel.variant,
-          .entry = kernel.entry->name,
-          .digest = kernel.digest,
-          .trust = kernel.trust.state,
-          .publisher = kernel.trust.publisher,
-          .license = kernel.metadata->license,
-          .signer = kernel.trust.signer,
-          .rule = kernel.trust.rule,
-          .covered_by = covered_by,
-          .reason = reason};
+  report.repo = kernel.repo;
+  report.commit = kernel.commit;
+  report.variant = kernel.variant;
+  report.entry = kernel.entry->name;
+  report.digest = kernel.digest;
+  report.trust = kernel.trust.state;
+  report.publisher = kernel.trust.publisher;
+  report.license = kernel.metadata->license;
+  report.signer = kernel.trust.signer;
+  report.rule = kernel.trust.rule;
+  return report;
 }
 
 std::string remark(const Kernel& kernel) {

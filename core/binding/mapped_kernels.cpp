@@ -60,8 +60,8 @@ std::vector<std::shared_ptr<const MappedKernel>> MappedKernels::find(const std::
     const Asked* asked;
     std::shared_ptr<const MappedKernel>* found;
   };
-  std::map<std::string, std::vector<Missing>>
-      by_repo;  // whose further entries are there once the first one is
+  // A repo's further entries are there once the first one is.
+  std::map<std::string, std::vector<Missing>> by_repo;
   std::vector<const std::shared_ptr<const MappedKernel>*> places;
   for (const Asked& each : asked) {
     const KernelRef ref = KernelRef::parse(each.reference);

@@ -20,8 +20,8 @@ class MappedKernels {
  public:
   struct Asked {
     std::string reference;  // one that parses
-    std::string contract;   // which chooses among a repo's entries where the reference names none; empty: of
-                            // several layers
+    // Chooses among a repo's entries where the reference names none; empty: of several layers.
+    std::string contract;
     c10::Device device;
   };
 

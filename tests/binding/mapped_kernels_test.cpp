@@ -14,7 +14,7 @@ std::string path(const std::string& name, const std::string& entry = "TestRMSNor
   return fixture(name).string() + ":" + entry;
 }
 
-const std::string absent = "/no/such/folder:TestRMSNorm";
+const std::string kAbsent = "/no/such/folder:TestRMSNorm";
 
 MappedKernels machines_policy() {
   return MappedKernels(/*allow_all_kernels=*/false, nullptr);
@@ -23,7 +23,7 @@ MappedKernels machines_policy() {
 TEST(MappedKernels, GivesEachReferenceWhatItNamesInTheOrderAsked) {
   std::vector<MappedKernels::Asked> asked;
   for (const std::string& reference :
-       {path("good"), path("init_fails"), path("good_v2"), absent, path("good", "NoSuchEntry"),
+       {path("good"), path("init_fails"), path("good_v2"), kAbsent, path("good", "NoSuchEntry"),
         path("other_major"), path("newer_minor"), path("good"), path("hostile_Crash"),
         std::string("no-such-org/no-such-repo:Entry")})
     asked.push_back({reference, "RMSNorm/1", c10::kCPU});
@@ -48,8 +48,8 @@ TEST(MappedKernels, GivesEachReferenceWhatItNamesInTheOrderAsked) {
 
 TEST(MappedKernels, FindsEachOnce) {
   MappedKernels kernels = machines_policy();
-  const auto first = kernels.find({{path("good"), "", c10::kCPU}, {absent, "", c10::kCPU}});
-  const auto again = kernels.find({{absent, "", c10::kCPU}, {path("good"), "", c10::kCPU}});
+  const auto first = kernels.find({{path("good"), "", c10::kCPU}, {kAbsent, "", c10::kCPU}});
+  const auto again = kernels.find({{kAbsent, "", c10::kCPU}, {path("good"), "", c10::kCPU}});
   EXPECT_EQ(first[0], again[1]);
   EXPECT_EQ(first[1], again[0]);
 }
