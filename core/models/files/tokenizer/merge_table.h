@@ -2,10 +2,11 @@
 // probe, one cache line, which std::unordered_map does not give.
 #pragma once
 
-#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <vector>
+
+#include "tokenizer/hash_slots.h"
 
 namespace graft::detail {
 
@@ -21,7 +22,7 @@ class MergeTable {
   /// The table for `merges`; of two with one pair the later counts. Ids are 0 or more.
   MergeTable() = default;
   explicit MergeTable(const std::vector<Merge>& merges)
-      : slots_(std::bit_ceil(2 * merges.size() + 2), Merge{empty, empty, 0, 0}) {
+      : slots_(slots_for(merges.size()), Merge{empty, empty, 0, 0}) {
     for (const Merge& merge : merges) slots_[slot_of(merge.left, merge.right)] = merge;
   }
 
@@ -38,11 +39,9 @@ class MergeTable {
   std::size_t slot_of(std::int32_t left, std::int32_t right) const {
     const std::uint64_t key =
         std::uint64_t{static_cast<std::uint32_t>(left)} << 32 | static_cast<std::uint32_t>(right);
-    const std::size_t mask = slots_.size() - 1;
-    std::size_t at =
-        (key * 0x9E3779B97F4A7C15u >> 20) & mask;  // Fibonacci hashing: the middle bits mix both ids
+    std::size_t at = slot_of_hash(key * 0x9E3779B97F4A7C15u, slots_.size());  // Fibonacci hashing
     while (slots_[at].left != empty && (slots_[at].left != left || slots_[at].right != right))
-      at = (at + 1) & mask;
+      at = next_slot(at, slots_.size());
     return at;
   }
 

@@ -1,7 +1,6 @@
 // Tokens as tokenizer.json writes them, and their ids.
 #pragma once
 
-#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -9,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "tokenizer/hash_slots.h"
 #include "tokenizer/model_file.h"
 #include "tokenizer/string_list.h"
 
@@ -19,7 +19,7 @@ class Vocabulary {
  public:
   /// Of two tokens of one name the later counts.
   explicit Vocabulary(const std::vector<std::pair<std::string, Id>>& tokens = {})
-      : slots_(std::bit_ceil(2 * tokens.size() + 2), empty) {
+      : slots_(slots_for(tokens.size()), empty) {
     names_.reserve(tokens.size());
     ids_.reserve(tokens.size());
     for (const auto& [name, id] : tokens) {
@@ -48,9 +48,9 @@ class Vocabulary {
   static constexpr std::int32_t empty = -1;
 
   std::size_t slot_of(std::string_view name) const {
-    const std::size_t mask = slots_.size() - 1;
-    std::size_t at = std::hash<std::string_view>{}(name) & mask;
-    while (slots_[at] != empty && names_[static_cast<std::size_t>(slots_[at])] != name) at = (at + 1) & mask;
+    std::size_t at = slot_of_hash(std::hash<std::string_view>{}(name), slots_.size());
+    while (slots_[at] != empty && names_[static_cast<std::size_t>(slots_[at])] != name)
+      at = next_slot(at, slots_.size());
     return at;
   }
 
