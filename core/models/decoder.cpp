@@ -14,6 +14,7 @@
 #include <utility>
 
 #include "alone.h"
+#include "file_pages.h"
 #include "graft/activation_checkpoint.h"
 #include "graft/error.h"
 #include "graft/rope.h"
@@ -249,6 +250,20 @@ at::Tensor Decoder::step(const at::Tensor& input_ids, const DecodeState& state) 
   at::Tensor x = at::embedding(embed_tokens_->weight, input_ids);
   for (size_t layer = 0; layer < layers_.size() && x.defined(); ++layer) x = layers_[layer]->step(x, state, layer);
   return x.defined() ? norm_->forward(x) : x;
+}
+
+void Decoder::release_embeddings(const at::Tensor& ids) const {
+  constexpr int64_t kFew = 16;  // more are faster found by one look at the whole table
+  const at::Tensor& table = embedding();
+  if (!table.is_cpu() || ids.numel() > kFew) return void(release_pages(table));
+  // Linux brings 64 KiB into memory at a fault, wherever in them the row lies.
+  const int64_t around = (1 << 16) / std::max<int64_t>(1, table.size(1) * table.element_size()) + 1,
+                rows = table.size(0);
+  const at::Tensor each = ids.flatten().contiguous();
+  for (const int64_t id : at::IntArrayRef(each.const_data_ptr<int64_t>(), size_t(each.numel()))) {
+    const int64_t first = std::max<int64_t>(0, id - around), last = std::min(rows, id + around + 1);
+    release_pages(table.narrow(0, first, last - first));
+  }
 }
 
 // Source: transformers' LlamaRotaryEmbedding; in float32, then rounded to the model's dtype.

@@ -122,6 +122,9 @@ class Decoder : public torch::nn::Module {
   bool rotary_is_fixed(int64_t length) const;
 
   const at::Tensor& embedding() const { return embed_tokens_->weight; }
+  /// Gives back what looking `ids` up has left in memory of a table that nothing else reads: see
+  /// release_pages().
+  void release_embeddings(const at::Tensor& ids) const;
 
  private:
   struct Embedding : torch::nn::Module {

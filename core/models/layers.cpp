@@ -13,6 +13,8 @@
 
 #include <limits>
 
+#include "slot_state.h"
+
 namespace graft {
 
 RMSNorm::RMSNorm(Weights& weights, const std::string& prefix, int64_t hidden_size, double eps)
@@ -35,6 +37,10 @@ Linear::Linear(const at::Tensor& shared_weight)
 
 at::Tensor Linear::forward(const at::Tensor& x) const {
   return slot_({x}, [&] { return at::linear(x, weight_, bias_); });
+}
+
+bool Linear::prepacked() const {
+  return slot_.state().prepacks();
 }
 
 SiLU::SiLU() : slot_(register_kernel_layer(*this, "SiLU/1")) {}

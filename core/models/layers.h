@@ -32,6 +32,8 @@ class Linear : public torch::nn::Module {
   explicit Linear(const at::Tensor& shared_weight);
   at::Tensor forward(const at::Tensor& x) const;
   const at::Tensor& weight() const { return weight_; }
+  /// Whether a kernel has the weight in a form of its own, so that nothing here reads it.
+  bool prepacked() const;
 
  private:
   at::Tensor weight_, bias_;

@@ -145,6 +145,8 @@ CausalLMOutput PreTrainedModel::forward_checked(const at::Tensor& given_ids, con
   }
 
   at::Tensor hidden = model_->forward(input_ids, positions, context);
+  if (config_.tie_word_embeddings && lm_head_->prepacked() && !is_training())
+    model_->release_embeddings(input_ids);
   const c10::Device head = lm_head_->weight().device();
   hidden = on(head, hidden);
   const std::optional<Packing> packed = context.packed_queries ? std::optional(context.packed_queries->to(head)) : std::nullopt;

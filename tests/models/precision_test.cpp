@@ -1,11 +1,15 @@
-// What kernels of lesser precision cost the real model: its perplexity over a text, and where its tokens part.
+// What kernels of lesser precision cost the real model: its perplexity over a text, and where its tokens
+// part; what they leave in memory.
+#include <ATen/ops/arange.h>
 #include <ATen/ops/cat.h>
+#include <ATen/ops/embedding.h>
 #include <ATen/ops/log_softmax.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
 #include <iostream>
 
+#include "file_pages.h"
 #include "golden.h"
 #include "graft/auto_model.h"
 #include "graft/tokenizer.h"
@@ -113,6 +117,26 @@ TEST(Precision, TokensOfInt8PartFromTheModelsOnlyWhereTwoAreAboutAsLikely) {
     const double lost = (logits.max() - logits[found[0][at].item<int64_t>()]).item<double>();
     EXPECT_LT(lost, 0.5) << "the model itself gives this token exp(-" << lost << ") times its best one's probability";
   }
+}
+
+// The table of embeddings is lm_head's weight as well, of which a kernel has its own in 8 bits: else each
+// word looked up would leave 64 KiB of the file in memory, and a long text all of it.
+TEST(Precision, WordsLookedUpInInt8LeaveLittleOfTheFileInMemory) {
+  constexpr size_t kFaultAround = 1 << 16;
+  const auto model = load({.kernel_config = kInt8, .dtype = "float32"});
+  const at::NoGradGuard no_grad;
+  at::Tensor table;
+  for (const auto& parameter : model->named_parameters())
+    if (parameter.key() == "model.embed_tokens.weight") table = parameter.value();
+  ASSERT_TRUE(table.defined());
+  release_pages(table);
+  KVCache cache(model->config(), 1, 120, at::TensorOptions(at::kFloat));
+  const at::Tensor ids = at::arange(200, 49000, 400).view({1, -1});
+  model->forward(ids.narrow(1, 0, 100), {.past_key_values = &cache});
+  for (int64_t i = 100; i < 120; ++i) model->forward(ids.narrow(1, i, 1), {.past_key_values = &cache});
+  EXPECT_LT(release_pages(table), 2 * kFaultAround);
+  at::embedding(table, ids);  // who is not the model leaves them
+  EXPECT_GT(release_pages(table), 60 * kFaultAround);
 }
 
 }  // namespace
