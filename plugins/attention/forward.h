@@ -47,7 +47,7 @@ class Forward {
           values(workspace.take<R>(size_t(kKeysPerBlock * padded_columns(plan.value_dim)))),
           softmax(workspace, plan.max_rows(), plan.key_dim, plan.value_dim) {
       if constexpr (Tiles::kBuilt) {
-        if (amx::available()) tiles.emplace(workspace, plan.max_rows(), plan.key_dim, plan.value_dim);
+        if (tiles::available()) tiles.emplace(workspace, plan.max_rows(), plan.key_dim, plan.value_dim);
       }
     }
   };

@@ -13,10 +13,10 @@
 #include <cmath>
 #include <limits>
 
-#include "../common/amx.h"
 #include "../common/gemm.h"
 #include "../common/math.h"
 #include "../common/reals.h"
+#include "../common/tile_layout.h"
 
 namespace graft {
 
@@ -28,8 +28,8 @@ class OnlineSoftmax {
   OnlineSoftmax(Workspace& workspace, int64_t max_rows, int64_t key_dim, int64_t value_dim)
       : width_(padded_columns(value_dim)),
         packed_keys_(workspace.take<R>(PackedColumns<R>::size(kKeysPerBlock, key_dim))),
-        scores_(workspace.take<R>(size_t(amx::whole_rows(max_rows) * kKeysPerBlock))),
-        sums_(workspace.take<R>(size_t(amx::whole_rows(max_rows) * width_))),
+        scores_(workspace.take<R>(size_t(tiles::whole_rows(max_rows) * kKeysPerBlock))),
+        sums_(workspace.take<R>(size_t(tiles::whole_rows(max_rows) * width_))),
         peaks_(workspace.take<R>(size_t(max_rows))),
         totals_(workspace.take<R>(size_t(max_rows))) {}
 

@@ -1,15 +1,15 @@
-// Attention's two products of bfloat16 on AMX tiles, for queries enough to fill some: scores of a block of
+// Attention's two products of bfloat16 on tiles, for queries enough to fill some: scores of a block of
 // keys, and the sums of their values, whose weights are rounded to bfloat16 for it, as in FlashAttention (Dao
 // et al. 2022, arXiv:2205.14135).
 #pragma once
 
 #include <algorithm>
 
-#include "../common/amx.h"
 #include "../common/gemm.h"
 #include "../common/heads.h"
 #include "../common/reals.h"
 #include "../common/rows.h"
+#include "../common/tiles.h"
 #include "plan.h"
 
 namespace graft {
@@ -18,7 +18,7 @@ struct NoTileProducts {
   static constexpr bool kBuilt = false;
 };
 
-#if defined(GRAFT_AMX)
+#if defined(GRAFT_TILES)
 
 // What one thread works with.
 class TileProducts {
@@ -29,11 +29,11 @@ class TileProducts {
   static constexpr int64_t kFewestRows = 16;  // with less a tile is mostly zeros
 
   TileProducts(Workspace& workspace, int64_t max_rows, int64_t key_dim, int64_t value_dim)
-      : depth_(amx::whole_depth(key_dim)),
-        queries_(workspace.take<bf16>(size_t(amx::whole_rows(max_rows) * depth_))),
+      : depth_(tiles::whole_depth(key_dim)),
+        queries_(workspace.take<bf16>(size_t(tiles::whole_rows(max_rows) * depth_))),
         keys_(workspace.take<bf16>(size_t(kKeysPerBlock * depth_))),
         values_(workspace.take<bf16>(size_t(kKeysPerBlock * padded_columns(value_dim)))),
-        weights_(workspace.take<bf16>(size_t(amx::whole_rows(max_rows) * kKeysPerBlock))) {}
+        weights_(workspace.take<bf16>(size_t(tiles::whole_rows(max_rows) * kKeysPerBlock))) {}
 
   // The rows of a task's query heads.
   void set_queries(const Heads<bf16>& from, const Task& task, int64_t dim) {
@@ -43,21 +43,22 @@ class TileProducts {
         std::copy_n(from.row(task.batch, task.key_head * task.group + g, task.first_token + token), dim, to);
         std::fill(to + dim, to + depth_, bf16{0});
       }
-    std::fill(to, queries_ + amx::whole_rows(task.rows) * depth_, bf16{0});
+    std::fill(to, queries_ + tiles::whole_rows(task.rows) * depth_, bf16{0});
   }
 
   void set_block(const Rows<const bf16>& keys, const Rows<const bf16>& values) {
     count_ = keys.count();
-    amx::pack_right(keys, /*across=*/false, 0, keys.width(), 0, count_, keys_, depth_ / amx::kDepth);
-    amx::pack_right(values, /*across=*/true, 0, count_, 0, values.width(), values_, kValueSteps);
+    tiles::pack_right(keys, /*across=*/false, 0, keys.width(), 0, count_, keys_, depth_ / tiles::kDepth);
+    tiles::pack_right(values, /*across=*/true, 0, count_, 0, values.width(), values_, kValueSteps);
   }
 
   // scores[rows][kKeysPerBlock] = factor * queries @ keys^T
   void score(int64_t rows, float factor, float* scores) const {
-    const int64_t steps = depth_ / amx::kDepth;
-    const amx::Tiles tiles;
-    amx::multiply(steps, {queries_, depth_}, {keys_, steps * amx::kTile}, rows, count_, scores, kKeysPerBlock,
-                  /*add=*/false);
+    const int64_t steps = depth_ / tiles::kDepth;
+    const tiles::InUse in_use;
+    tiles::multiply(steps, {queries_, depth_}, {keys_, steps * tiles::kTile}, rows, count_, scores,
+                    kKeysPerBlock,
+                    /*add=*/false);
     for (int64_t row = 0; row < rows; ++row)
       for (int64_t i = 0; i < count_; i += simd::kLanes) {
         float* at = scores + row * kKeysPerBlock + i;
@@ -67,20 +68,20 @@ class TileProducts {
 
   // sums[rows][width] += weights[rows][kKeysPerBlock] @ values
   void weigh(int64_t rows, const float* weights, float* sums, int64_t width) const {
-    const int64_t depth = amx::whole_depth(count_);
+    const int64_t depth = tiles::whole_depth(count_);
     for (int64_t row = 0; row < rows; ++row) {
       bf16* to = weights_ + row * kKeysPerBlock;
       for (int64_t i = 0; i < depth; i += simd::kLanes)
         simd::store(to + i, i < count_ ? simd::load(weights + row * kKeysPerBlock + i) : simd::zero());
     }
-    std::fill(weights_ + rows * kKeysPerBlock, weights_ + amx::whole_rows(rows) * kKeysPerBlock, bf16{0});
-    const amx::Tiles tiles;
-    amx::multiply(depth / amx::kDepth, {weights_, kKeysPerBlock}, {values_, kValueSteps * amx::kTile}, rows,
-                  width, sums, width, /*add=*/true);
+    std::fill(weights_ + rows * kKeysPerBlock, weights_ + tiles::whole_rows(rows) * kKeysPerBlock, bf16{0});
+    const tiles::InUse in_use;
+    tiles::multiply(depth / tiles::kDepth, {weights_, kKeysPerBlock}, {values_, kValueSteps * tiles::kTile},
+                    rows, width, sums, width, /*add=*/true);
   }
 
  private:
-  static constexpr int64_t kValueSteps = kKeysPerBlock / amx::kDepth;
+  static constexpr int64_t kValueSteps = kKeysPerBlock / tiles::kDepth;
 
   int64_t depth_, count_ = 0;
   bf16 *queries_, *keys_, *values_, *weights_;

@@ -11,10 +11,10 @@
 #include <cmath>
 #include <graft/plugin.hpp>
 
-#include "amx.h"
 #include "gemm.h"
 #include "packed_memory.h"
 #include "simd.h"
+#include "tile_layout.h"
 #include "whole_products.h"
 
 namespace graft {
@@ -77,29 +77,29 @@ class Int8Weight {
     return {memory, count, depth_};
   }
 
-#if defined(GRAFT_AMX)
+#if defined(GRAFT_TILES)
   // The same as tiles of bf16 in one part or two, for TileColumns.
   template <int Parts>
   void unpack_tiles(int64_t first, int64_t count, simd::bf16* high, simd::bf16* low) const {
     using namespace simd;
-    static_assert(kTileColumns == 2 * 16 && kGroup % amx::kDepth == 0);
-    const int64_t half_size = amx::whole_depth(depth_) * 16;  // of 16 columns
+    static_assert(kTileColumns == 2 * 16 && kGroup % tiles::kDepth == 0);
+    const int64_t half_size = tiles::whole_depth(depth_) * 16;  // of 16 columns
     float values[kGroup * kTileColumns];
     for (int64_t column = 0; column < count; column += kTileColumns) {
       const int8_t* group = tile((first + column) / kTileColumns);
       int64_t at = column / 16 * half_size;
       for (int64_t k = 0; k < depth_; k += kGroup) {
-        const int64_t depth = group_depth(k), whole_depth = amx::whole_depth(depth);
+        const int64_t depth = group_depth(k), whole_depth = tiles::whole_depth(depth);
         unpack_group(group, depth, values);
         std::fill(values + depth * kTileColumns, values + whole_depth * kTileColumns, 0.0f);
         for (const float* from = values; from < values + whole_depth * kTileColumns;
              from += 2 * kTileColumns, at += 2 * 16)
           for (int half = 0; half < 2; ++half) {
             const Vec even = load(from + half * 16), odd = load(from + kTileColumns + half * 16);
-            amx::store(amx::rounded_pairs(even, odd), high + at + half * half_size);
+            tiles::store(tiles::rounded_pairs(even, odd), high + at + half * half_size);
             if constexpr (Parts == 2)
-              amx::store(amx::rounded_pairs(even - amx::rounded(even), odd - amx::rounded(odd)),
-                         low + at + half * half_size);
+              tiles::store(tiles::rounded_pairs(even - tiles::rounded(even), odd - tiles::rounded(odd)),
+                           low + at + half * half_size);
           }
         group += group_bytes(depth);
       }

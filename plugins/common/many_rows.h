@@ -1,9 +1,10 @@
 // Products of many rows of x with a weight, which wait for arithmetic: block by block of the weight's
-// columns, laid out as reals for common/gemm.h; or, where the processor has AMX and that is exact enough, as
-// bfloat16 for its tiles, in one part or as the sum of two, high and low, and x as well. Without the product
-// of the low ones two parts round as 16 bits do. Rows that are infinite, no numbers or tiny are multiplied as
-// reals: so an infinity or a NaN spreads as in float. Source: Henry, Tang and Heinecke 2019, "Leveraging the
-// bfloat16 Artificial Intelligence Datatype For Higher-Precision Computations", arXiv:1904.06376.
+// columns, laid out as reals for common/gemm.h; or, where that is exact enough and the processor multiplies
+// it faster (common/tiles.h), as tiles of bfloat16, in one part or as the sum of two, high and low, and x as
+// well. Without the product of the low ones two parts round as 16 bits do. Rows that are infinite, no numbers
+// or tiny are multiplied as reals: so an infinity or a NaN spreads as in float. Source: Henry, Tang and
+// Heinecke 2019, "Leveraging the bfloat16 Artificial Intelligence Datatype For Higher-Precision
+// Computations", arXiv:1904.06376.
 //
 // A weight W [columns][depth] says how: W::kParts<T>, the parts that it is exact enough in for a model in T,
 // 0 if in none; columns() and depth(); unpack(first, count, memory), PackedColumns of some columns; and where
@@ -16,11 +17,11 @@
 #include <graft/plugin.hpp>
 #include <utility>
 
-#include "amx.h"
 #include "blocks.h"
 #include "gemm.h"
 #include "products.h"
 #include "simd.h"
+#include "tiles.h"
 
 namespace graft {
 
@@ -34,29 +35,29 @@ class ManyRows {
  public:
   // For needed(rows, depth) of memory.
   ManyRows(const plugin::Call& call, const Matrix<R>& x, simd::bf16* memory) : x_(x), parts_(memory) {
-    if constexpr (Parts > 0) in_tiles_ = amx::available() && round(call);
+    if constexpr (Parts > 0) in_tiles_ = tiles::available<Parts>() && round(call);
   }
   static size_t needed(int64_t rows, int64_t depth) {
-    return Parts > 0 && amx::available() ? size_t((rows + kMargin) * stride_of(depth)) : 0;
+    return Parts > 0 && tiles::available<Parts>() ? size_t((rows + kMargin) * stride_of(depth)) : 0;
   }
 
   const Matrix<R>& x() const { return x_; }
   // Whether there are parts, in which 32 rows can be read from any on.
   bool in_tiles() const { return in_tiles_; }
-  amx::Factor left(int64_t row, int64_t step) const {
+  tiles::Factor left(int64_t row, int64_t step) const {
     const int64_t stride = stride_of(x_.width);
-    return {parts_ + row * stride + step * amx::kDepth, stride, amx::whole_depth(x_.width)};
+    return {parts_ + row * stride + step * tiles::kDepth, stride, tiles::whole_depth(x_.width)};
   }
 
  private:
   static constexpr int64_t kMargin = 31;  // rows of zeros
   static constexpr int64_t kLine = 32;  // more, so that 16 rows do not all fall on the same places of a cache
 
-  static int64_t stride_of(int64_t depth) { return Parts * amx::whole_depth(depth) + kLine; }
+  static int64_t stride_of(int64_t depth) { return Parts * tiles::whole_depth(depth) + kLine; }
 
   bool round(const plugin::Call& call) {
     constexpr float kTiny = 0x1p-90f, kHuge = 0x1p127f;  // where a part would be lost or infinite
-    const int64_t stride = stride_of(x_.width), low = amx::whole_depth(x_.width);
+    const int64_t stride = stride_of(x_.width), low = tiles::whole_depth(x_.width);
     std::atomic<bool> fits = true;
     const auto round_row = [&](int64_t row) {
       using namespace simd;
@@ -92,10 +93,10 @@ using RowsFor = ManyRows<simd::Real<T>, W::template kParts<T>>;
 
 // For one thread of many_rows_times, in reals: a block's columns and their products.
 inline size_t many_rows_scratch(int64_t depth) {
-  return size_t(padded_columns(kBlockColumns) * amx::whole_depth(depth) + kBlockRows * kBlockColumns);
+  return size_t(padded_columns(kBlockColumns) * tiles::whole_depth(depth) + kBlockRows * kBlockColumns);
 }
 
-#if defined(GRAFT_AMX)
+#if defined(GRAFT_TILES)
 // Columns of a weight as right factors of tiles: those of 16 columns one after the other, all high parts
 // before all low ones.
 template <int Parts>
@@ -104,8 +105,8 @@ class TileColumns {
   template <class W>
   TileColumns(const W& weight, int64_t first, int64_t count, simd::bf16* memory)
       : tiles_(memory),
-        steps_(amx::whole_depth(weight.depth()) / amx::kDepth),
-        low_(padded_columns(count) * steps_ * amx::kDepth) {
+        steps_(tiles::whole_depth(weight.depth()) / tiles::kDepth),
+        low_(padded_columns(count) * steps_ * tiles::kDepth) {
     weight.template unpack_tiles<Parts>(first, count, memory, memory + low_);
   }
 
@@ -116,9 +117,9 @@ class TileColumns {
     const int64_t blocks = std::max<int64_t>(1, (steps_ + kSteps - 1) / kSteps);
     for (int64_t block = 0; block < blocks; ++block) {
       const int64_t begin = steps_ * block / blocks, end = steps_ * (block + 1) / blocks;
-      amx::multiply<Parts>(end - begin, x.left(row, begin),
-                           {tiles_ + begin * amx::kTile, steps_ * amx::kTile, low_}, rows, columns, products,
-                           kBlockColumns, begin > 0);
+      tiles::multiply<Parts>(end - begin, x.left(row, begin),
+                             {tiles_ + begin * tiles::kTile, steps_ * tiles::kTile, low_}, rows, columns,
+                             products, kBlockColumns, begin > 0);
     }
   }
 
@@ -152,14 +153,14 @@ void many_rows_times(const plugin::Call& call, const ManyRows<R, Parts>& x,
               [&](auto... i) { write(row + r, block.column, block.columns, (products(i) + r * stride)...); });
       });
     };
-#if defined(GRAFT_AMX)
+#if defined(GRAFT_TILES)
     if constexpr (Parts > 0) {
       if (x.in_tiles()) {
         const auto columns = each([&](auto... i) {
           return std::array{TileColumns<Parts>(*weights[i], block.column, block.columns,
                                                reinterpret_cast<simd::bf16*>(memory(i)))...};
         });
-        const amx::Tiles tiles;
+        const tiles::InUse in_use;
         return by_rows(kBlockColumns, [&](size_t i, int64_t row, int64_t rows) {
           columns[i].multiply(x, row, rows, block.columns, products(i));
         });

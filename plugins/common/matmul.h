@@ -7,11 +7,11 @@
 #include <graft/plugin.hpp>
 #include <span>
 
-#include "amx.h"
 #include "gemm.h"
 #include "reals.h"
 #include "rows.h"
 #include "simd.h"
+#include "tiles.h"
 
 namespace graft {
 
@@ -100,9 +100,9 @@ class BlockMultiplier {
   template <class A, class B>
   void add_terms(const Product<A, B>& product, int64_t row, int64_t rows, int64_t column, int64_t columns,
                  int64_t k, int64_t depth, bool add) {
-#if defined(GRAFT_AMX)
+#if defined(GRAFT_TILES)
     if constexpr (std::is_same_v<A, simd::bf16> && std::is_same_v<B, simd::bf16>) {
-      if (amx::available()) return add_tiles(product, row, rows, column, columns, k, depth, add);
+      if (tiles::available()) return add_tiles(product, row, rows, column, columns, k, depth, add);
     }
 #endif
     const R* left = left_;
@@ -127,33 +127,33 @@ class BlockMultiplier {
     tile_columns(rows, columns, depth, left, left_stride, static_cast<const R*>(right_), kTileColumns,
                  kTileColumns * kDepth, result_, kColumns, add);
   }
-#if defined(GRAFT_AMX)
+#if defined(GRAFT_TILES)
   // The same on tiles, 2 x 2 at a time: rows and columns are filled up to multiples of 32.
   void add_tiles(const Product<simd::bf16, simd::bf16>& product, int64_t row, int64_t rows, int64_t column,
                  int64_t columns, int64_t k, int64_t depth, bool add) {
-    static_assert(kRows % 32 == 0 && kColumns % 32 == 0 && kDepth % amx::kDepth == 0);
-    constexpr int64_t kSteps = kDepth / amx::kDepth;
-    const int64_t whole_rows = amx::whole_rows(rows);
+    static_assert(kRows % 32 == 0 && kColumns % 32 == 0 && kDepth % tiles::kDepth == 0);
+    constexpr int64_t kSteps = kDepth / tiles::kDepth;
+    const int64_t whole_rows = tiles::whole_rows(rows);
     auto* packed_left = reinterpret_cast<simd::bf16*>(left_);
     auto* packed_right = reinterpret_cast<simd::bf16*>(right_);
     const simd::bf16* left = packed_left;
     int64_t left_stride = kDepth;
     const Rows<const simd::bf16>& left_rows = product.left.rows;
     if (!product.left.transposed && left_rows.evenly_spaced() && rows == whole_rows &&
-        depth % amx::kDepth == 0) {
+        depth % tiles::kDepth == 0) {
       left = left_rows[row] + k;
       left_stride = left_rows.stride();
     } else {
-      amx::pack_left(left_rows, product.left.transposed, row, rows, k, depth, packed_left, kDepth);
+      tiles::pack_left(left_rows, product.left.transposed, row, rows, k, depth, packed_left, kDepth);
       for (int64_t r = (rows + 15) / 16 * 16; r < whole_rows; ++r)
         std::fill_n(packed_left + r * kDepth, kDepth, simd::bf16{0});
     }
-    amx::pack_right(product.right.rows, !product.right.transposed, k, depth, column, columns, packed_right,
-                    kSteps);
-    const amx::Tiles tiles;
-    const int64_t steps = amx::whole_depth(depth) / amx::kDepth;
-    amx::multiply(steps, {left, left_stride}, {packed_right, 16 * kDepth}, rows, columns, result_, kColumns,
-                  add);
+    tiles::pack_right(product.right.rows, !product.right.transposed, k, depth, column, columns, packed_right,
+                      kSteps);
+    const tiles::InUse in_use;
+    const int64_t steps = tiles::whole_depth(depth) / tiles::kDepth;
+    tiles::multiply(steps, {left, left_stride}, {packed_right, 16 * kDepth}, rows, columns, result_, kColumns,
+                    add);
   }
 #endif
   static int64_t padded_lanes(int64_t n) { return (n + simd::kLanes - 1) / simd::kLanes * simd::kLanes; }

@@ -5,10 +5,10 @@
 #include <algorithm>
 #include <graft/plugin.hpp>
 
-#include "amx.h"
 #include "gemm.h"
 #include "products.h"
 #include "rows.h"
+#include "tile_layout.h"
 
 namespace graft {
 
@@ -42,12 +42,12 @@ class PlainWeight {
   PackedColumns<R> unpack(int64_t first, int64_t count, R* memory) const {
     return {memory, data_ + first * depth_, depth_, count, depth_};
   }
-#if defined(GRAFT_AMX)
+#if defined(GRAFT_TILES)
   template <int Parts>
   void unpack_tiles(int64_t first, int64_t count, simd::bf16* high, simd::bf16*) const {
     static_assert(Parts == 1);
-    amx::pack_right(graft::Rows<const T>(data_, columns_, depth_, depth_), /*across=*/false, 0, depth_, first,
-                    count, high, amx::whole_depth(depth_) / amx::kDepth);
+    tiles::pack_right(graft::Rows<const T>(data_, columns_, depth_, depth_), /*across=*/false, 0, depth_,
+                      first, count, high, tiles::whole_depth(depth_) / tiles::kDepth);
   }
 #endif
 

@@ -1,6 +1,7 @@
 // Linear: out = x @ weight^T + bias. Few rows wait for memory: the weight is streamed once
 // (common/products.h). Many rows wait for arithmetic: blocks of the weight are packed (common/many_rows.h),
-// or of both factors where they are bfloat16 and the processor has AMX, as for gradients (common/matmul.h).
+// or of both factors where they are bfloat16 and the processor multiplies that (common/tiles.h), as for
+// gradients (common/matmul.h).
 #include <graft/contracts/linear.h>
 
 #include <graft/plugin.hpp>
@@ -48,7 +49,7 @@ struct Linear {
           };
           const bool few = row_count(x) <= kFewRows;
           if constexpr (std::is_same_v<T, bf16>) {
-            if (amx::available() && !few) {
+            if (tiles::available() && !few) {
               const Product<T, T> product{{Rows<const T>(x)}, transposed(Rows<const T>(weight))};
               return multiply(call, memory.scratch, product, write);
             }

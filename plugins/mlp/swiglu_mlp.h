@@ -1,6 +1,7 @@
 // SwiGLUMLP: out = (silu(x @ gate^T) * (x @ up^T)) @ down^T. What lies between is float, in the workspace.
 // Few rows stream each weight once (common/products.h), many rows are multiplied in packed blocks
-// (common/many_rows.h), of both factors where they are bfloat16 and the processor has AMX (common/matmul.h).
+// (common/many_rows.h), of both factors where they are bfloat16 and the processor multiplies that
+// (common/matmul.h).
 // Gradients are in swiglu_backward.h.
 #pragma once
 
@@ -43,7 +44,7 @@ class SwiGLUMLP {
                            Rows<T>(out),        optional_rows<T>(gate_out), optional_rows<T>(up_out)};
       const bool few = row_count(x) <= kFewRows;
       if constexpr (std::is_same_v<T, simd::bf16>) {
-        if (amx::available() && !few) return multiply_tiles(call, Rows<const T>(x), layer, memory);
+        if (tiles::available() && !few) return multiply_tiles(call, Rows<const T>(x), layer, memory);
       }
       const Matrix<simd::Real<T>> rows = as_reals<T>(call, x, memory.reals);
       if (few)
@@ -163,7 +164,7 @@ class SwiGLUMLP {
                     into(layer.out));
   }
 
-  // With AMX the products are the least of it: what lies between is bfloat16 then, as between torch's layers.
+  // On tiles, where what lies between is bfloat16, as between torch's layers.
   static void multiply_tiles(const plugin::Call& call, const Rows<const simd::bf16>& x,
                              const Layer<simd::bf16>& layer, const Memory<simd::bf16>& memory) {
     using T = simd::bf16;
