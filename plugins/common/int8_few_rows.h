@@ -85,7 +85,7 @@ inline __attribute__((always_inline)) void int8_step(const float* const (&x)[M],
 }
 
 // Products of M rows of x with the columns of S tiles that are `apart` tiles from one another. Meanwhile what
-// lies kFetchAhead bytes further on in each tile's stream is fetched. Not inlined: GCC 12 would spill
+// comes next in each tile's stream is fetched. Not inlined: GCC 12 would spill
 // accumulators.
 template <int M, int S>
 [[gnu::noinline]] void int8_tiles(const Matrix<float>& x, int64_t row, const Int8Weight& weight,
@@ -112,7 +112,7 @@ template <int M, int S>
     for (; i + kSteps <= count; i += kSteps) {
       for (int s = 0; s < S; ++s)
         for (int64_t line = 0; line < kSteps * kTileColumns; line += 64)
-          __builtin_prefetch(from[s] + i * kTileColumns + line + kFetchAhead);
+          fetch_stream(from[s] + i * kTileColumns + line);
 #pragma GCC unroll 8
       for (int64_t j = 0; j < kSteps; ++j) int8_step(xs, k + i + j, from, (i + j) * kTileColumns, sums);
     }
@@ -167,7 +167,7 @@ template <int M, int S>
     for (; i + kStep <= count; i += kStep) {
       for (int s = 0; s < S; ++s)
         for (int64_t line = 0; line < kStep * kTileColumns; line += 64)
-          __builtin_prefetch(Int8Weight::values(group[s]) + i * kTileColumns + line + kFetchAhead);
+          fetch_stream(Int8Weight::values(group[s]) + i * kTileColumns + line);
 #pragma GCC unroll 8
       for (int64_t j = 0; j < kStep; j += kTogether) together(i + j);
     }
