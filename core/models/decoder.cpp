@@ -255,7 +255,8 @@ at::Tensor Decoder::step(const at::Tensor& input_ids, const DecodeState& state) 
 void Decoder::release_embeddings(const at::Tensor& ids) const {
   constexpr int64_t kFew = 16;  // more are faster found by one look at the whole table
   const at::Tensor& table = embedding();
-  if (!table.is_cpu() || ids.numel() > kFew) return void(release_pages(table));
+  if (!table.is_cpu()) return;  // nor are ids in the host's memory
+  if (ids.numel() > kFew) return void(release_pages(table));
   // Linux brings 64 KiB into memory at a fault, wherever in them the row lies.
   const int64_t around = (1 << 16) / std::max<int64_t>(1, table.size(1) * table.element_size()) + 1,
                 rows = table.size(0);

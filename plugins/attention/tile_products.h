@@ -57,8 +57,7 @@ class TileProducts {
     const int64_t steps = depth_ / tiles::kDepth;
     const tiles::InUse in_use;
     tiles::multiply(steps, {queries_, depth_}, {keys_, steps * tiles::kTile}, rows, count_, scores,
-                    kKeysPerBlock,
-                    /*add=*/false);
+                    kKeysPerBlock, /*add=*/false);
     for (int64_t row = 0; row < rows; ++row)
       for (int64_t i = 0; i < count_; i += simd::kLanes) {
         float* at = scores + row * kKeysPerBlock + i;

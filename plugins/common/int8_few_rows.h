@@ -85,8 +85,7 @@ inline __attribute__((always_inline)) void int8_step(const float* const (&x)[M],
 }
 
 // Products of M rows of x with the columns of S tiles that are `apart` tiles from one another. Meanwhile what
-// comes next in each tile's stream is fetched. Not inlined: GCC 12 would spill
-// accumulators.
+// comes next in each tile's stream is fetched. Not inlined: GCC 12 would spill accumulators.
 template <int M, int S>
 [[gnu::noinline]] void int8_tiles(const Matrix<float>& x, int64_t row, const Int8Weight& weight,
                                   int64_t first, int64_t apart, float (&out)[S][M][kTileColumns]) {

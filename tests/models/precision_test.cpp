@@ -125,9 +125,7 @@ TEST(Precision, WordsLookedUpInInt8LeaveLittleOfTheFileInMemory) {
   constexpr size_t kFaultAround = 1 << 16;
   const auto model = load({.kernel_config = kInt8, .dtype = "float32"});
   const at::NoGradGuard no_grad;
-  at::Tensor table;
-  for (const auto& parameter : model->named_parameters())
-    if (parameter.key() == "model.embed_tokens.weight") table = parameter.value();
+  const at::Tensor table = model->named_parameters()["model.embed_tokens.weight"];
   ASSERT_TRUE(table.defined());
   release_pages(table);
   KVCache cache(model->config(), 1, 120, at::TensorOptions(at::kFloat));

@@ -39,10 +39,9 @@ class MergeTable {
   std::size_t slot_of(std::int32_t left, std::int32_t right) const {
     const std::uint64_t key =
         std::uint64_t{static_cast<std::uint32_t>(left)} << 32 | static_cast<std::uint32_t>(right);
-    std::size_t at = slot_of_hash(key * 0x9E3779B97F4A7C15u, slots_.size());  // Fibonacci hashing
-    while (slots_[at].left != empty && (slots_[at].left != left || slots_[at].right != right))
-      at = next_slot(at, slots_.size());
-    return at;
+    return find_slot(key * 0x9E3779B97F4A7C15u, slots_.size(), [&](std::size_t at) {  // Fibonacci hashing
+      return slots_[at].left == empty || (slots_[at].left == left && slots_[at].right == right);
+    });
   }
 
   std::vector<Merge> slots_;

@@ -48,10 +48,9 @@ class Vocabulary {
   static constexpr std::int32_t empty = -1;
 
   std::size_t slot_of(std::string_view name) const {
-    std::size_t at = slot_of_hash(std::hash<std::string_view>{}(name), slots_.size());
-    while (slots_[at] != empty && names_[static_cast<std::size_t>(slots_[at])] != name)
-      at = next_slot(at, slots_.size());
-    return at;
+    return find_slot(std::hash<std::string_view>{}(name), slots_.size(), [&](std::size_t at) {
+      return slots_[at] == empty || names_[static_cast<std::size_t>(slots_[at])] == name;
+    });
   }
 
   StringList names_;
