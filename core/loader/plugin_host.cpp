@@ -43,13 +43,25 @@ void release(const graft_host* host, void* memory) {
   std::free(memory);
 }
 
+std::uint32_t thread_count(const graft_host*) {
+  return host_threads::count();
+}
+
+void parallel_for(const graft_host*, std::int64_t count, std::int64_t grain, graft_parallel_body body,
+                  void* data) {
+  host_threads::parallel_for(count, grain, body, data);
+}
+
 constexpr graft_host_log kLog = {sizeof(graft_host_log), write_log};
 constexpr graft_host_allocator kAllocator = {sizeof(graft_host_allocator), allocate, release};
+constexpr graft_host_parallel_for kParallelFor = {sizeof(graft_host_parallel_for), thread_count,
+                                                  parallel_for};
 
 const void* get_extension(const graft_host*, const char* id) {
   if (!id) return nullptr;
   if (std::strcmp(id, GRAFT_EXT_LOG) == 0) return &kLog;
   if (std::strcmp(id, GRAFT_EXT_ALLOCATOR) == 0) return &kAllocator;
+  if (std::strcmp(id, GRAFT_EXT_PARALLEL_FOR) == 0) return &kParallelFor;
   return nullptr;
 }
 

@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <cstddef>
+#include <cstdint>
 #include <string>
 
 #include "graft/abi/host.h"
@@ -22,5 +23,11 @@ struct PluginHost {
   std::string name;  // the plugin's, for the log
   mutable std::atomic<std::size_t> allocated = 0;
 };
+
+/// The threads that plugins are lent: ThreadPool's (host_threads.cpp), in graft-probe the caller alone.
+namespace host_threads {
+std::uint32_t count();
+void parallel_for(std::int64_t count, std::int64_t grain, graft_parallel_body body, void* data);
+}  // namespace host_threads
 
 }  // namespace graft

@@ -56,48 +56,52 @@ inline void register_tile(int64_t depth, const R* a, int64_t a_stride, const R* 
     for (int n = 0; n < N; ++n) store(c + m * c_stride + n * kLanes, sums[m][n]);
 }
 
-// The same for `rows` rows.
-template <int T, class R>
-inline void tile_column(int64_t rows, int64_t depth, const R* a, int64_t a_stride, const R* b,
-                        int64_t b_stride, int64_t b_tile, R* c, int64_t c_stride, bool add) {
-  constexpr int kRows = 6 * kTilesAtOnce / T;  // so many vectors that all registers have some
-  const auto tile = [&]<int M>(std::integral_constant<int, M>) {
-    register_tile<M, T>(depth, a, a_stride, b, b_stride, b_tile, c, c_stride, add);
-    a += M * a_stride;
-    c += M * c_stride;
-    rows -= M;
+// body(row, column, shape) for all of [rows x columns] cut into register tiles; shape<M, T>: M rows and T
+// tiles of columns, of which the last may reach beyond `columns`.
+template <int M, int T>
+struct TileShape {};
+template <class Body>
+inline __attribute__((always_inline)) void for_register_tiles(int64_t rows, int64_t columns,
+                                                              const Body& body) {
+  const auto across = [&]<int T>(int64_t column, std::integral_constant<int, T>)
+      __attribute__((always_inline)) {
+    constexpr int kRows = 6 * kTilesAtOnce / T;  // so many vectors that all registers have some
+    int64_t row = 0;
+    for (; row + kRows <= rows; row += kRows) body(row, column, TileShape<kRows, T>{});
+    if constexpr (kRows > 6) {
+      if (row + 6 <= rows) {
+        body(row, column, TileShape<6, T>{});
+        row += 6;
+      }
+    }
+    switch (rows - row) {
+      case 5:
+        return body(row, column, TileShape<5, T>{});
+      case 4:
+        return body(row, column, TileShape<4, T>{});
+      case 3:
+        return body(row, column, TileShape<3, T>{});
+      case 2:
+        return body(row, column, TileShape<2, T>{});
+      case 1:
+        return body(row, column, TileShape<1, T>{});
+    }
   };
-  while (rows >= kRows) tile(std::integral_constant<int, kRows>{});
-  if constexpr (kRows > 6) {
-    if (rows >= 6) tile(std::integral_constant<int, 6>{});
-  }
-  switch (rows) {
-    case 5:
-      return tile(std::integral_constant<int, 5>{});
-    case 4:
-      return tile(std::integral_constant<int, 4>{});
-    case 3:
-      return tile(std::integral_constant<int, 3>{});
-    case 2:
-      return tile(std::integral_constant<int, 2>{});
-    case 1:
-      return tile(std::integral_constant<int, 1>{});
-  }
+  int64_t column = 0;
+  for (; column + (kTilesAtOnce - 1) * kTileColumns < columns; column += kTilesAtOnce * kTileColumns)
+    across(column, std::integral_constant<int, kTilesAtOnce>{});
+  if (column < columns) across(column, std::integral_constant<int, 1>{});
 }
 
-// The same for `columns` columns in tiles `b_tile` apart, whole ones: what is beyond the last column is
-// written, too.
+// c[rows][columns] (+)= a[rows][depth] * b[depth][columns], the columns of b in tiles `b_tile` apart, whole
+// ones: what is beyond the last column is written, too.
 template <class R>
 inline void tile_columns(int64_t rows, int64_t columns, int64_t depth, const R* a, int64_t a_stride,
                          const R* b, int64_t b_stride, int64_t b_tile, R* c, int64_t c_stride, bool add) {
-  const auto tiles = [&]<int T>(std::integral_constant<int, T>) {
-    tile_column<T>(rows, depth, a, a_stride, b, b_stride, b_tile, c, c_stride, add);
-    b += T * b_tile;
-    c += T * kTileColumns;
-    columns -= T * kTileColumns;
-  };
-  while (columns > (kTilesAtOnce - 1) * kTileColumns) tiles(std::integral_constant<int, kTilesAtOnce>{});
-  if (columns > 0) tiles(std::integral_constant<int, 1>{});
+  for_register_tiles(rows, columns, [&]<int M, int T>(int64_t row, int64_t column, TileShape<M, T>) {
+    register_tile<M, T>(depth, a + row * a_stride, a_stride, b + column / kTileColumns * b_tile, b_stride,
+                        b_tile, c + row * c_stride + column, c_stride, add);
+  });
 }
 
 // `columns` in whole register tiles.

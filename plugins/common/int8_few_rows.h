@@ -1,73 +1,18 @@
 // Products of a few rows of x with an Int8Weight. Weights alone are rounded, to 8 bits; where the processor
-// multiplies whole numbers (common/whole_products.h) x is rounded as well, to 16 bits of the largest number
-// in a group, which is less than what bfloat16 rounds. Sums of groups are float, and rows that are infinite,
-// no numbers or tiny are multiplied as float: so an infinity or a NaN spreads as in float.
+// multiplies whole numbers x is rounded as well (common/rounded_rows.h). Sums of groups are float.
 #pragma once
 
 #include <algorithm>
-#include <cmath>
 #include <graft/plugin.hpp>
 
 #include "blocks.h"
 #include "gemm.h"
 #include "int8_weight.h"
 #include "products.h"
-#include "reals.h"
+#include "rounded_rows.h"
 #include "whole_products.h"
 
 namespace graft {
-
-// A few rows as few_rows_times takes them.
-class Int8Rows {
- public:
-  // Of a row: numbers times scale, and the numbers' sum.
-  struct alignas(64) Group {
-    whole::Numbers<Int8Weight::kGroup> numbers;
-    float scale;
-    int32_t total;
-  };
-
-  // For needed(rows, depth) groups of memory.
-  Int8Rows(const Matrix<float>& x, Group* memory) : x_(x), groups_(memory) {
-    if (whole::available()) rounded_ = round();
-  }
-  static size_t needed(int64_t rows, int64_t depth) { return size_t(rows * groups_of(depth)); }
-
-  const Matrix<float>& x() const { return x_; }
-  bool are_rounded() const { return rounded_; }
-  const Group* groups(int64_t row) const { return groups_ + row * groups_of(x_.width); }
-
- private:
-  static int64_t groups_of(int64_t depth) { return (depth + Int8Weight::kGroup - 1) / Int8Weight::kGroup; }
-
-  bool round() {
-#if defined(GRAFT_WHOLE_PRODUCTS)
-    using namespace simd;
-    constexpr float kTiny = 0x1p-90f;  // below, what is left of a scale's precision might be too little
-    Group* to = groups_;
-    for (int64_t row = 0; row < x_.rows; ++row)
-      for (int64_t k = 0; k < x_.width; k += Int8Weight::kGroup, ++to) {
-        const float* from = x_[row] + k;
-        const int64_t count = std::min(Int8Weight::kGroup, x_.width - k);
-        const float most = simd::largest_magnitude(from, count);
-        if (std::isnan(most) || (most > 0 && most < kTiny)) return false;
-        const Vec factor = broadcast(most > 0 ? whole::kMost / most : 0);
-        to->total = 0;
-        for (int64_t i = 0; i < Int8Weight::kGroup; i += kLanes)
-          to->total +=
-              whole::round(load(from + i, std::clamp<int64_t>(count - i, 0, kLanes)), factor, to->numbers, i);
-        to->scale = most / whole::kMost;
-      }
-    return true;
-#else
-    return false;
-#endif
-  }
-
-  Matrix<float> x_;
-  Group* groups_;
-  bool rounded_ = false;
-};
 
 // sums[s][m] += x[m][k] * from[s][k], for one k.
 template <int M, int S>

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <algorithm>
+#include <atomic>
 #include <bit>
 #include <cmath>
 #include <graft/plugin.hpp>
@@ -21,10 +22,11 @@ namespace graft {
 
 class Int8Weight {
  public:
-  static constexpr int64_t kGroup = 64;
+  static constexpr int64_t kGroup = whole::kGroup;
   // See common/many_rows.h: beside 8 bits bfloat16 is exact enough for what is bfloat16 itself.
   template <class T>
   static constexpr int kParts = std::is_same_v<T, simd::bf16> ? 1 : 2;
+  static constexpr bool kWhole = true;
 
   Int8Weight() = default;
 
@@ -37,8 +39,14 @@ class Int8Weight {
         depth_(depth),
         tile_bytes_((depth / kGroup * group_bytes(kGroup) + group_bytes(depth % kGroup) + kLine - 1) / kLine * kLine),
         memory_(size_t(tiles() * tile_bytes_)) {
-    for (int64_t tile = 0; tile < tiles(); ++tile)
-      for (int half = 0; half < 2; ++half) pack(weight, tile, half * simd::kLanes);
+    std::atomic<bool> finite = true;
+    const int64_t grain = (64 << 10) / std::max<int64_t>(1, kTileColumns * depth) + 1;
+    plugin::parallel_for(tiles(), grain, [&](int64_t begin, int64_t end, uint32_t) {
+      for (int64_t tile = begin; tile < end; ++tile)
+        for (int half = 0; half < 2; ++half)
+          if (!pack(weight, tile, half * simd::kLanes)) finite = false;
+    });
+    if (!finite) throw plugin::Unsupported("a weight is infinite or not a number, which 8 bits do not hold");
   }
 
   int64_t columns() const { return columns_; }
@@ -107,6 +115,30 @@ class Int8Weight {
   }
 #endif
 
+#if defined(GRAFT_WHOLE_PRODUCTS)
+  // The same as pairs of 16 bits, for WholeColumns: of each tile, for each group of its depth, a whole one
+  // with zeros behind the last, float scales[kTileColumns] and int16 q[kGroup / 2][kTileColumns][2].
+  void unpack_pairs(int64_t first, int64_t count, int16_t* to) const {
+    using namespace simd;
+    constexpr int64_t kApart = 2 * kTileColumns;
+    for (int64_t i = first / kTileColumns; i * kTileColumns < first + count; ++i) {
+      const int8_t* group = tile(i);
+      for (int64_t k = 0; k < depth_; k += kGroup) {
+        for (int half = 0; half < 2; ++half)
+          store(reinterpret_cast<float*>(to) + half * kLanes, load(scales(group) + half * kLanes));
+        to += kApart;
+        const int64_t bytes = group_bytes(group_depth(k));
+        const int8_t *from = values(group), *end = group + bytes;
+        for (int16_t* pairs = to; from < end; pairs += whole::kTogether / 2 * kApart)
+          for (int half = 0; half < 2; ++half, from += whole::kTogether * kLanes)
+            whole::store_pairs(whole::load(from), pairs + half * 2 * kLanes, kApart);
+        std::fill(to + bytes - kScaleBytes, to + kGroup * kTileColumns, int16_t{0});
+        to += kGroup * kTileColumns, group += bytes;
+      }
+    }
+  }
+#endif
+
   // to[depth][kTileColumns]
   static void unpack_group(const int8_t* group, int64_t depth, float* to) {
     using namespace simd;
@@ -135,9 +167,9 @@ class Int8Weight {
   static constexpr int64_t kScaleBytes = kTileColumns * int64_t{sizeof(simd::bf16)};
   static constexpr int64_t kLine = 64;
 
-  // kLanes columns of a tile, from `half` on.
+  // kLanes columns of a tile, from `half` on. False: a weight is not finite.
   template <class W>
-  void pack(const W* weight, int64_t tile, int half) {
+  bool pack(const W* weight, int64_t tile, int half) {
     using namespace simd;
     const int64_t column = tile * kTileColumns + half;
     int8_t* to = memory_.data<int8_t>() + tile * tile_bytes_;
@@ -148,8 +180,7 @@ class Int8Weight {
       for (int i = 0; i < kLanes && column + i < columns_; ++i) {
         constexpr float kSmallest = 1.5e-36f;
         const float largest = simd::largest_magnitude(weight + (column + i) * depth_ + k, count);
-        if (std::isnan(largest))
-          throw plugin::Unsupported("a weight is infinite or not a number, which 8 bits do not hold");
+        if (std::isnan(largest)) return false;
         if (largest < kSmallest) continue;
         scale[i] = rounded_up(largest / 127);
         inverse[i] = 1 / to_real(scale[i]);
@@ -170,6 +201,7 @@ class Int8Weight {
         for (int i = 0; i < n; ++i) store(group + (at + i) * kTileColumns + half, block[i] * load(inverse));
       });
     }
+    return true;
   }
 
   // The least bf16 that is not below x >= 0, which is finite.

@@ -1,20 +1,23 @@
 // Products of many rows of x with a weight, which wait for arithmetic: block by block of the weight's
 // columns, laid out as reals for common/gemm.h; or, where that is exact enough and the processor multiplies
 // it faster (common/tiles.h), as tiles of bfloat16, in one part or as the sum of two, high and low, and x as
-// well. Without the product of the low ones two parts round as 16 bits do. Rows that are infinite, no numbers
-// or tiny are multiplied as reals: so an infinity or a NaN spreads as in float. Source: Henry, Tang and
-// Heinecke 2019, "Leveraging the bfloat16 Artificial Intelligence Datatype For Higher-Precision
+// well. Without the product of the low ones two parts round as 16 bits do. Else a weight of 8 bits is
+// multiplied as whole numbers, and x rounded to such (common/whole_columns.h). Rows that are infinite, no
+// numbers or tiny are multiplied as reals: so an infinity or a NaN spreads as in float. Source: Henry, Tang
+// and Heinecke 2019, "Leveraging the bfloat16 Artificial Intelligence Datatype For Higher-Precision
 // Computations", arXiv:1904.06376.
 //
 // A weight W [columns][depth] says how: W::kParts<T>, the parts that it is exact enough in for a model in T,
-// 0 if in none; columns() and depth(); unpack(first, count, memory), PackedColumns of some columns; and where
-// it has parts unpack_tiles<Parts>(first, count, TileColumns' memory).
+// 0 if in none; W::kWhole, whether it is whole numbers; columns() and depth(); unpack(first, count, memory),
+// PackedColumns of some columns; where it has parts unpack_tiles<Parts>(first, count, TileColumns' memory),
+// and where it is whole unpack_pairs(first, count, WholeColumns' memory).
 #pragma once
 
 #include <algorithm>
 #include <array>
 #include <atomic>
 #include <graft/plugin.hpp>
+#include <optional>
 #include <utility>
 
 #include "blocks.h"
@@ -22,6 +25,7 @@
 #include "products.h"
 #include "simd.h"
 #include "tiles.h"
+#include "whole_columns.h"
 
 namespace graft {
 
@@ -29,19 +33,29 @@ namespace graft {
 // it out.
 inline constexpr int64_t kFewRows = 16;
 
-// Many rows as many_rows_times takes them, in Parts parts where that can be.
-template <class R, int Parts>
+// Many rows as many_rows_times takes them: in Parts parts where that can be, else as whole numbers if they
+// may be such.
+template <class R, int Parts, bool Whole>
 class ManyRows {
+  using Rounded = RoundedRows<whole::PairNumbers>;
+
  public:
-  // For needed(rows, depth) of memory.
-  ManyRows(const plugin::Call& call, const Matrix<R>& x, simd::bf16* memory) : x_(x), parts_(memory) {
-    if constexpr (Parts > 0) in_tiles_ = tiles::available<Parts>() && round(call);
+  // For needed(rows, depth) bytes of memory.
+  ManyRows(const plugin::Call& call, const Matrix<R>& x, std::byte* memory)
+      : x_(x), parts_(reinterpret_cast<simd::bf16*>(memory)) {
+    if constexpr (Parts > 0) in_tiles_ = in_parts() && round(call);
+    if constexpr (Whole) {
+      if (!in_parts()) rounded_.emplace(call, x, reinterpret_cast<Rounded::Group*>(memory));
+    }
   }
   static size_t needed(int64_t rows, int64_t depth) {
-    return Parts > 0 && tiles::available<Parts>() ? size_t((rows + kMargin) * stride_of(depth)) : 0;
+    if (in_parts()) return size_t((rows + kMargin) * stride_of(depth)) * sizeof(simd::bf16);
+    return Whole && whole::available() ? Rounded::needed(rows, depth) * sizeof(Rounded::Group) : 0;
   }
 
   const Matrix<R>& x() const { return x_; }
+  // Null if they are not whole numbers.
+  const Rounded* rounded() const { return rounded_ && rounded_->are_rounded() ? &*rounded_ : nullptr; }
   // Whether there are parts, in which 32 rows can be read from any on.
   bool in_tiles() const { return in_tiles_; }
   tiles::Factor left(int64_t row, int64_t step) const {
@@ -50,6 +64,11 @@ class ManyRows {
   }
 
  private:
+  static bool in_parts() {
+    if constexpr (Parts > 0) return tiles::available<Parts>();
+    return false;
+  }
+
   static constexpr int64_t kMargin = 31;  // rows of zeros
   static constexpr int64_t kLine = 32;  // more, so that 16 rows do not all fall on the same places of a cache
 
@@ -85,15 +104,17 @@ class ManyRows {
   Matrix<R> x_;
   simd::bf16* parts_;  // of each row high[depth], then low[depth] if there are two, in whole tiles
   bool in_tiles_ = false;
+  std::optional<Rounded> rounded_ = std::nullopt;
 };
 
 // The rows that a weight W takes in a model in T.
 template <class T, class W>
-using RowsFor = ManyRows<simd::Real<T>, W::template kParts<T>>;
+using RowsFor = ManyRows<simd::Real<T>, W::template kParts<T>, W::kWhole>;
 
-// For one thread of many_rows_times, in reals: a block's columns and their products.
+// For one thread of many_rows_times, in reals: a block's columns, in whatever form, and their products.
 inline size_t many_rows_scratch(int64_t depth) {
-  return size_t(padded_columns(kBlockColumns) * tiles::whole_depth(depth) + kBlockRows * kBlockColumns);
+  const int64_t whole_depth = (depth + whole::kGroup - 1) / whole::kGroup * whole::kGroup;
+  return size_t(padded_columns(kBlockColumns) * whole_depth + kBlockRows * kBlockColumns);
 }
 
 #if defined(GRAFT_TILES)
@@ -131,8 +152,8 @@ class TileColumns {
 
 // write(row, column, count, products…) for all rows of x, with the products of each weight; they are all of
 // one size. `scratch`: for each thread many_rows_scratch(depth) reals a weight, or more.
-template <class R, int Parts, class W, size_t N, class Write>
-void many_rows_times(const plugin::Call& call, const ManyRows<R, Parts>& x,
+template <class R, int Parts, bool Whole, class W, size_t N, class Write>
+void many_rows_times(const plugin::Call& call, const ManyRows<R, Parts, Whole>& x,
                      const std::array<const W*, N>& weights, R* scratch, const Write& write) {
   const size_t scratch_each = many_rows_scratch(weights[0]->depth());
   for_blocks(call, x.x().rows, weights[0]->columns(), [&](const Block& block) {
@@ -167,6 +188,19 @@ void many_rows_times(const plugin::Call& call, const ManyRows<R, Parts>& x,
       }
     }
 #endif
+#if defined(GRAFT_WHOLE_PRODUCTS)
+    if constexpr (Whole) {
+      if (x.rounded() != nullptr) {
+        const auto columns = each([&](auto... i) {
+          return std::array{WholeColumns(*weights[i], block.column, block.columns,
+                                         reinterpret_cast<int16_t*>(memory(i)))...};
+        });
+        return by_rows(kBlockColumns, [&](size_t i, int64_t row, int64_t rows) {
+          columns[i].multiply(*x.rounded(), row, rows, products(i), kBlockColumns);
+        });
+      }
+    }
+#endif
     const auto columns = each(
         [&](auto... i) { return std::array{weights[i]->unpack(block.column, block.columns, memory(i))...}; });
     const int64_t width = columns[0].width();
@@ -175,9 +209,9 @@ void many_rows_times(const plugin::Call& call, const ManyRows<R, Parts>& x,
     });
   });
 }
-template <class R, int Parts, class W, class Write>
-void many_rows_times(const plugin::Call& call, const ManyRows<R, Parts>& x, const W& weight, R* scratch,
-                     const Write& write) {
+template <class R, int Parts, bool Whole, class W, class Write>
+void many_rows_times(const plugin::Call& call, const ManyRows<R, Parts, Whole>& x, const W& weight,
+                     R* scratch, const Write& write) {
   many_rows_times(call, x, std::array{&weight}, scratch, write);
 }
 

@@ -37,9 +37,7 @@ class PackedMemory {
  private:
   static constexpr size_t kLine = 64;
   static const graft_host_allocator* allocator() {
-    const graft_host* host = plugin::host();
-    if (host == nullptr) return nullptr;
-    return static_cast<const graft_host_allocator*>(host->get_extension(host, GRAFT_EXT_ALLOCATOR));
+    return plugin::host_extension<graft_host_allocator>(GRAFT_EXT_ALLOCATOR);
   }
   void* memory_ = nullptr;
 };

@@ -38,6 +38,7 @@ class PlainWeight {
   const PlainWeight& many_rows() const { return *this; }
   template <class>
   static constexpr int kParts = std::is_same_v<T, simd::bf16> ? 1 : 0;
+  static constexpr bool kWhole = false;
   int64_t depth() const { return depth_; }
   PackedColumns<R> unpack(int64_t first, int64_t count, R* memory) const {
     return {memory, data_ + first * depth_, depth_, count, depth_};

@@ -29,7 +29,7 @@ class LayerPrompt {
         hidden_(workspace.take<R>(size_t(sizes.rows() * sizes.inner))),
         queries_(workspace.take<T>(size_t(sizes.rows() * sizes.attended()))),
         attended_(workspace.take<T>(size_t(sizes.rows() * sizes.attended()))),
-        parts_(workspace.take<simd::bf16>(ManyRows::needed(sizes.rows(), deepest_))),
+        parts_(workspace.take<std::byte>(ManyRows::needed(sizes.rows(), deepest_))),
         scratch_(workspace.take<R>(threads * scratch_each_)),
         attention_memory_(workspace) {
     Forward<T>::count_workspace(plan_of(sizes.capacity), threads, workspace);
@@ -133,7 +133,7 @@ class LayerPrompt {
   const size_t scratch_each_;  // of a thread, reals: of gate and up at once, or of the deepest
   R *inputs_, *projected_, *sums_, *hidden_;
   T *queries_, *attended_;  // B T (query heads) D
-  simd::bf16* parts_;
+  std::byte* parts_;
   R* scratch_;
   Workspace attention_memory_;  // as it is when attention takes its own
 };

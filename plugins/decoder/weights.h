@@ -27,6 +27,7 @@ class PackedWeight {
   const Int8Weight& many_rows() const { return *weight_; }
   template <class T>
   static constexpr int kParts = Int8Weight::kParts<T>;
+  static constexpr bool kWhole = Int8Weight::kWhole;
 
   static size_t row_memory(int64_t rows, int64_t depth) { return Int8Rows::needed(rows, depth); }
   static Rows rows(const Matrix<float>& x, RowMemory* memory) { return Rows(x, memory); }

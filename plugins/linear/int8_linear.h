@@ -34,7 +34,7 @@ class Int8Linear {
     with_float_dtype(x.dtype(), [&]<class T>(T) {
       workspace.take<float>(reals_needed(x));
       workspace.take<Int8Rows::Group>(Int8Rows::needed(kFewRows, weight_.depth()));
-      workspace.take<simd::bf16>(RowsFor<T, Int8Weight>::needed(row_count(x), weight_.depth()));
+      workspace.take<std::byte>(RowsFor<T, Int8Weight>::needed(row_count(x), weight_.depth()));
       workspace.take<float>(threads * many_rows_scratch(weight_.depth()));
     });
     return workspace.used();
@@ -47,7 +47,7 @@ class Int8Linear {
       const Matrix<float> rows = as_reals<T>(call, x, workspace.take<float>(reals_needed(x)));
       auto* groups = workspace.take<Int8Rows::Group>(Int8Rows::needed(kFewRows, weight_.depth()));
       if (rows.rows <= kFewRows) return stream(call, Int8Rows(rows, groups), out.data<T>());
-      auto* parts = workspace.take<simd::bf16>(RowsFor<T, Int8Weight>::needed(rows.rows, weight_.depth()));
+      auto* parts = workspace.take<std::byte>(RowsFor<T, Int8Weight>::needed(rows.rows, weight_.depth()));
       many_rows_times(call, RowsFor<T, Int8Weight>(call, rows, parts), weight_,
                       workspace.take<float>(call.thread_count() * many_rows_scratch(weight_.depth())),
                       [&](int64_t row, int64_t column, int64_t count, const float* products) {

@@ -58,8 +58,8 @@ struct Linear {
           if (few)
             stream(call, rows, weight.data<T>(), weight.size(0), offset, out.data<T>());
           else
-            many_rows_times(call, ManyRows<R, 0>(call, rows, nullptr), PlainWeight<T>(weight), memory.scratch,
-                            write);
+            many_rows_times(call, ManyRows<R, 0, false>(call, rows, nullptr), PlainWeight<T>(weight),
+                            memory.scratch, write);
         });
   }
 

@@ -65,7 +65,7 @@ class Int8SwiGLUMLP {
   struct Memory {
     float *hidden, *ups;  // the latter of few rows
     Int8Rows::Group* groups;
-    simd::bf16* parts;
+    std::byte* parts;
     float* scratch;  // many_rows_scratch() of each thread, of gate and up at once or of the deepest
 
     Memory(Workspace& workspace, const Int8SwiGLUMLP& mlp, int64_t rows, uint32_t threads) {
@@ -73,7 +73,7 @@ class Int8SwiGLUMLP {
       hidden = workspace.take<float>(size_t(rows * inner));
       ups = workspace.take<float>(size_t(kFewRows * inner));
       groups = workspace.take<Int8Rows::Group>(Int8Rows::needed(kFewRows, deepest));
-      parts = workspace.take<simd::bf16>(RowsFor<T, Int8Weight>::needed(rows, deepest));
+      parts = workspace.take<std::byte>(RowsFor<T, Int8Weight>::needed(rows, deepest));
       scratch = workspace.take<float>(
           threads * std::max(2 * many_rows_scratch(mlp.gate_.depth()), many_rows_scratch(deepest)));
     }

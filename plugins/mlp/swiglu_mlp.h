@@ -155,13 +155,13 @@ class SwiGLUMLP {
                        const Memory<T>& memory) {
     const int64_t inner = layer.gate.count();
     const PlainWeight<T> gate(layer.gate), up(layer.up);
-    many_rows_times(call, ManyRows<R, 0>(call, x, nullptr), std::array{&gate, &up}, memory.scratch,
+    many_rows_times(call, ManyRows<R, 0, false>(call, x, nullptr), std::array{&gate, &up}, memory.scratch,
                     [&](int64_t row, int64_t column, int64_t count, const R* gates, const R* ups) {
                       combine(gates, ups, memory.hidden + row * inner + column, layer, row, column, count);
                     });
     const Matrix<R> between{memory.hidden, x.rows, inner, inner};
-    many_rows_times(call, ManyRows<R, 0>(call, between, nullptr), PlainWeight<T>(layer.down), memory.scratch,
-                    into(layer.out));
+    many_rows_times(call, ManyRows<R, 0, false>(call, between, nullptr), PlainWeight<T>(layer.down),
+                    memory.scratch, into(layer.out));
   }
 
   // On tiles, where what lies between is bfloat16, as between torch's layers.

@@ -77,6 +77,8 @@ TEST(AbiLayout, StructsOfVersion1KeepTheirOffsets) {
   EXPECT_EQ(offsetof(graft_host, name), 8u);
   EXPECT_EQ(offsetof(graft_host, set_error), 24u);
   EXPECT_EQ(offsetof(graft_host, get_extension), 32u);
+  EXPECT_EQ(offsetof(graft_host_parallel_for, thread_count), 8u);
+  EXPECT_EQ(offsetof(graft_host_parallel_for, parallel_for), 16u);
 
   EXPECT_EQ(offsetof(graft_contract, name), 8u);
   EXPECT_EQ(offsetof(graft_contract, arguments), 16u);

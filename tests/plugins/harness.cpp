@@ -14,6 +14,28 @@ namespace {
 
 thread_local std::string error_message;
 
+constexpr uint32_t kLentThreads = 3;
+
+int64_t ranges_of(uint32_t threads, int64_t count, int64_t grain) {
+  return std::min<int64_t>(threads, std::max<int64_t>(1, count / std::max<int64_t>(1, grain)));
+}
+
+// Even ranges, each on a thread of its own.
+void run_ranges(int64_t ranges, int64_t count, graft_parallel_body body, void* data) {
+  std::vector<std::thread> threads;
+  for (int64_t i = 1; i < ranges; ++i)
+    threads.emplace_back([=] { body(data, count * i / ranges, count * (i + 1) / ranges, uint32_t(i)); });
+  body(data, 0, count / ranges, 0);
+  for (std::thread& thread : threads) thread.join();
+}
+
+// Of the host, for prepare().
+const graft_host_parallel_for lent_threads = {
+    sizeof(graft_host_parallel_for), [](const graft_host*) { return kLentThreads; },
+    [](const graft_host*, int64_t count, int64_t grain, graft_parallel_body body, void* data) {
+      run_ranges(ranges_of(kLentThreads, count, grain), count, body, data);
+    }};
+
 const graft_host& host() {
   static const graft_host instance{sizeof(graft_host),
                                    GRAFT_ABI_MAJOR,
@@ -21,7 +43,10 @@ const graft_host& host() {
                                    "test",
                                    "1",
                                    [](const graft_host*, const char* message) { error_message = message; },
-                                   [](const graft_host*, const char*) -> const void* { return nullptr; }};
+                                   [](const graft_host*, const char* id) -> const void* {
+                                     return std::string(id) == GRAFT_EXT_PARALLEL_FOR ? &lent_threads
+                                                                                      : nullptr;
+                                   }};
   return instance;
 }
 
@@ -42,24 +67,15 @@ const graft_entry* find_entry(const std::string& file, const std::string& name) 
   throw std::runtime_error(file + " has no entry " + name);
 }
 
-int64_t ranges_of(const graft_call* call, int64_t count, int64_t grain) {
-  return std::min<int64_t>(call->thread_count, std::max<int64_t>(1, count / std::max<int64_t>(1, grain)));
-}
-
-// Even ranges of at least `grain`, each on a thread of its own.
+// Of a call: ranges of at least `grain`.
 void parallel_for(const graft_call* call, int64_t count, int64_t grain, graft_parallel_body body,
                   void* data) {
-  const int64_t wanted = ranges_of(call, count, grain);
-  std::vector<std::thread> threads;
-  for (int64_t i = 1; i < wanted; ++i)
-    threads.emplace_back([=] { body(data, count * i / wanted, count * (i + 1) / wanted, uint32_t(i)); });
-  body(data, 0, count / wanted, 0);
-  for (std::thread& thread : threads) thread.join();
+  run_ranges(ranges_of(call->thread_count, count, grain), count, body, data);
 }
 
 // The same ranges on one thread.
 void serial_for(const graft_call* call, int64_t count, int64_t grain, graft_parallel_body body, void* data) {
-  const int64_t ranges = ranges_of(call, count, grain);
+  const int64_t ranges = ranges_of(call->thread_count, count, grain);
   for (int64_t i = 0; i < ranges; ++i) body(data, count * i / ranges, count * (i + 1) / ranges, uint32_t(i));
 }
 

@@ -214,6 +214,14 @@ TEST_P(Int8LinearTest, RefusesWeightsThatAreNotFinite) {
           << bad << " at " << at;
       EXPECT_NE(last_error().find("infinite or not a number"), std::string::npos) << last_error();
     }
+  // One that several threads pack.
+  constexpr int64_t kColumns = 4000;
+  for (int64_t row : {int64_t{0}, kColumns / 2, kColumns - 1}) {
+    Array weight = Array(dtype(), {kColumns, 130}).random(1);
+    weight.set(row * 130 + 129, kNan);
+    EXPECT_EQ(kernel().prepare({none(), weight.value(), none(), none()}), GRAFT_UNSUPPORTED) << "row " << row;
+    EXPECT_NE(last_error().find("infinite or not a number"), std::string::npos) << last_error();
+  }
 }
 
 TEST_P(Int8LinearTest, TakesNewWeightsWhenPreparedAgain) {

@@ -18,6 +18,7 @@
 #include "cxx/call.hpp"
 #include "cxx/entry.hpp"
 #include "cxx/error.hpp"
+#include "cxx/host.hpp"
 #include "cxx/tensor.hpp"
 #include "cxx/values.hpp"
 #include "plugin.h"

@@ -62,9 +62,10 @@ struct graft_entry {
   /* Gives back what create made. Null: nothing to give back. [bind] */
   void (*destroy)(graft_instance* instance);
 
-  /* Shows the layer's weights, all arguments that are no weights being GRAFT_NONE; called after create and whenever a
-   * weight's pointer or version changes. It may pack them. The pointers stay valid until the next prepare or
-   * destroy, unless the entry PREPACKS. Null: not interested. [bind] */
+  /* Shows the layer's weights, all arguments that are no weights being GRAFT_NONE; called after create and
+   * whenever a weight's pointer or version changes. It may pack them, with the help of
+   * GRAFT_EXT_PARALLEL_FOR. The pointers stay valid until the next prepare or destroy, unless the entry
+   * PREPACKS. Null: not interested. [bind] */
   graft_status (*prepare)(graft_instance* instance, const graft_value* arguments);
 
   /* Bytes of workspace that forward (backward: with GRAFT_WORKSPACE_BACKWARD) needs for these shapes. Pure and monotone:

@@ -2,6 +2,7 @@
 #ifndef GRAFT_ABI_HOST_H
 #define GRAFT_ABI_HOST_H
 
+#include "call.h"
 #include "version.h"
 
 typedef struct graft_host graft_host;
@@ -39,5 +40,16 @@ typedef struct graft_host_allocator {
   void* (*allocate)(const graft_host* host, size_t bytes, size_t alignment);
   void (*release)(const graft_host* host, void* memory);
 } graft_host_allocator;
+
+/* Extension "graft.parallel_for/1". The host's threads for a function that gets no graft_call, as prepare(),
+ * which may pack weights: both are what graft_call has under these names. Not from within forward, backward
+ * or a body. */
+#define GRAFT_EXT_PARALLEL_FOR "graft.parallel_for/1"
+typedef struct graft_host_parallel_for {
+  uint32_t struct_size;
+  uint32_t (*thread_count)(const graft_host* host);
+  void (*parallel_for)(const graft_host* host, int64_t count, int64_t grain, graft_parallel_body body,
+                       void* data);
+} graft_host_parallel_for;
 
 #endif

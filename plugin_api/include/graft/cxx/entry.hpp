@@ -4,7 +4,7 @@
 //   K(const Attributes&)                                        constructor: one K per layer that it is bound onto
 //   void forward(const Call&, Tensor…) const                    reentrant; allocates nothing
 // and may have
-//   void prepare(Arguments)                                     weights, see abi/entry.h
+//   void prepare(Arguments)                                     weights, see abi/entry.h; host.hpp has threads for it
 //   size_t workspace_size(Arguments, uint32_t threads) const    bytes for forward
 //   static bool supports(const Attributes&, Arguments)          shapes and strides alone, no data
 //   void backward(const Call&, Arguments, Arguments grad_outputs, uint64_t needs, Arguments grad_inputs) const
