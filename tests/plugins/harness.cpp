@@ -191,7 +191,7 @@ void run_at_once(int count, const std::function<void(int)>& body) {
 }
 
 void expect_close(const graft_contract& contract, graft_dtype dtype, const std::vector<double>& expected,
-                  const Array& actual, const std::string& what) {
+                  const Array& actual, const std::string& what, double times) {
   ASSERT_EQ(int64_t(expected.size()), actual.numel()) << what;
   EXPECT_TRUE(actual.untouched()) << what << ": memory outside the tensor was written to";
   const graft_tolerance* tolerance = nullptr;
@@ -200,8 +200,9 @@ void expect_close(const graft_contract& contract, graft_dtype dtype, const std::
   ASSERT_NE(tolerance, nullptr);
   for (int64_t i = 0; i < actual.numel(); ++i) {
     const double e = expected[size_t(i)], a = actual.get(i);
-    if (std::isnan(e) ? std::isnan(a)
-                      : e == a || std::abs(a - e) <= tolerance->atol + tolerance->rtol * std::abs(e))
+    if (std::isnan(e)
+            ? std::isnan(a)
+            : e == a || std::abs(a - e) <= times * (tolerance->atol + tolerance->rtol * std::abs(e)))
       continue;
     FAIL() << what << ": element " << i << " is " << a << ", expected " << e;
   }

@@ -55,9 +55,10 @@ class Kernel {
 // body(0) … body(count - 1), each on a thread of its own.
 void run_at_once(int count, const std::function<void(int)>& body);
 
-// |actual - expected| within the contract's tolerance for dtype; NaN answers NaN, an infinity the same one.
+// |actual - expected| within `times` the contract's tolerance for dtype; NaN answers NaN, an infinity the
+// same one.
 void expect_close(const graft_contract& contract, graft_dtype dtype, const std::vector<double>& expected,
-                  const Array& actual, const std::string& what);
+                  const Array& actual, const std::string& what, double times = 1);
 
 // A variant of the first-party kernels, and a dtype.
 struct Case {

@@ -1,4 +1,5 @@
-// What a call costs: from a layer's slot to the plugin's function and back, beside torch's dispatcher.
+// What a call costs: from a layer's slot to the plugin's function and back, beside torch's dispatcher, and
+// tvm-ffi where the build was given it: cmake -DGRAFT_TVM_FFI=…/site-packages/tvm_ffi.
 //   build/bin/call_bench [--benchmark_filter=…]
 #include <ATen/core/dispatch/Dispatcher.h>
 #include <ATen/core/grad_mode.h>
@@ -9,6 +10,10 @@
 #include <malloc.h>
 #include <torch/library.h>
 #include <torch/nn/module.h>
+#if defined(GRAFT_NOOP_TVM_FFI)
+#include <tvm/ffi/extra/module.h>
+#include <tvm/ffi/tvm_ffi.h>
+#endif
 
 #include <cstdlib>
 
@@ -119,6 +124,42 @@ void torch_dispatcher(benchmark::State& state) {
   for (auto _ : state) op.call(a, b, c);
 }
 BENCHMARK(torch_dispatcher);
+
+#if defined(GRAFT_NOOP_TVM_FFI)
+DLTensor descriptor(const at::Tensor& tensor) {
+  DLTensor made{};
+  made.data = tensor.mutable_data_ptr();
+  made.device = {kDLCPU, 0};
+  made.ndim = int32_t(tensor.dim());
+  made.dtype = {kDLFloat, 32, 1};
+  made.shape = const_cast<int64_t*>(tensor.sizes().data());
+  made.strides = const_cast<int64_t*>(tensor.strides().data());
+  return made;
+}
+
+tvm::ffi::Function noop_of_tvm_ffi() {
+  static const tvm::ffi::Module module = tvm::ffi::Module::LoadFromFile(GRAFT_NOOP_TVM_FFI);
+  return module->GetFunction("noop").value();
+}
+
+void tvm_ffi(benchmark::State& state) {
+  const auto noop = noop_of_tvm_ffi();
+  const at::Tensor a = row(), b = at::ones({576}), c = at::ones({1, 576});
+  for (auto _ : state) {
+    DLTensor da = descriptor(a), db = descriptor(b), dc = descriptor(c);
+    noop(&da, &db, &dc);
+  }
+}
+BENCHMARK(tvm_ffi);
+
+void tvm_ffi_descriptors_at_hand(benchmark::State& state) {
+  const auto noop = noop_of_tvm_ffi();
+  const at::Tensor a = row(), b = at::ones({576}), c = at::ones({1, 576});
+  DLTensor da = descriptor(a), db = descriptor(b), dc = descriptor(c);
+  for (auto _ : state) noop(&da, &db, &dc);
+}
+BENCHMARK(tvm_ffi_descriptors_at_hand);
+#endif
 
 void rms_norm_of_torch(benchmark::State& state) {
   const c10::InferenceMode guard;
