@@ -5,6 +5,7 @@
 #include <ATen/ops/cat.h>
 #include <ATen/ops/cos.h>
 #include <ATen/ops/embedding.h>
+#include <ATen/ops/empty_like.h>
 #include <ATen/ops/full.h>
 #include <ATen/ops/sin.h>
 #include <ATen/ops/tensor.h>
@@ -27,6 +28,22 @@ namespace graft {
 namespace {
 
 constexpr int64_t kFewTokens = 16;  // whose products wait for memory: a token less saves nothing
+
+/// op(to, from) of contiguous numbers, on the CPU in pieces so small that torch gives none to OpenMP, whose
+/// threads stay awake for some milliseconds, on cores that the kernels want that come next.
+template <class Op>
+at::Tensor on_this_thread(const Op& op, const at::Tensor& from) {
+  at::Tensor to = at::empty_like(from);
+  if (!from.is_cpu()) return op(to, from);
+  constexpr int64_t kPiece = 1024;  // torch shares out 2048
+  const at::Tensor flat_from = from.view(-1), flat_to = to.view(-1);
+  for (int64_t begin = 0; begin < from.numel(); begin += kPiece) {
+    const int64_t count = std::min(kPiece, from.numel() - begin);
+    at::Tensor piece = flat_to.narrow(0, begin, count);
+    op(piece, flat_from.narrow(0, begin, count));
+  }
+  return to;
+}
 
 }  // namespace
 
@@ -272,9 +289,13 @@ std::pair<at::Tensor, at::Tensor> Decoder::rotary(const at::Tensor& positions, i
   const at::Tensor& weight = embed_tokens_->weight;
   const RopeFrequencies rope = rope_inverse_frequencies(config_, length);
   const at::Tensor inv_freq = at::tensor(at::ArrayRef<float>(rope.inv_freq)).to(weight.device());
-  at::Tensor angles = positions.to(weight.device(), at::kFloat).unsqueeze(-1) * inv_freq;  // [1 or B, T, D/2]
-  angles = at::cat({angles, angles}, -1);
-  return {(at::cos(angles) * rope.attention_scaling).to(weight.scalar_type()), (at::sin(angles) * rope.attention_scaling).to(weight.scalar_type())};
+  const at::Tensor angles =
+      positions.to(weight.device(), at::kFloat).unsqueeze(-1) * inv_freq;  // [1 or B, T, D/2]
+  const auto both_halves = [&](const at::Tensor& half) {
+    const at::Tensor scaled = (half * rope.attention_scaling).to(weight.scalar_type());
+    return at::cat({scaled, scaled}, -1);
+  };
+  return {both_halves(on_this_thread(at::cos_out, angles)), both_halves(on_this_thread(at::sin_out, angles))};
 }
 
 std::vector<c10::Device> Decoder::layer_devices() const {
