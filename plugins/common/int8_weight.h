@@ -27,6 +27,7 @@ class Int8Weight {
   template <class T>
   static constexpr int kParts = std::is_same_v<T, simd::bf16> ? 1 : 2;
   static constexpr bool kWhole = true;
+  static constexpr int64_t kStreamedRows = 0;
 
   Int8Weight() = default;
 

@@ -8,7 +8,8 @@
 // Computations", arXiv:1904.06376.
 //
 // A weight W [columns][depth] says how: W::kParts<T>, the parts that it is exact enough in for a model in T,
-// 0 if in none; W::kWhole, whether it is whole numbers; columns() and depth(); unpack(first, count, memory),
+// 0 if in none; W::kWhole, whether it is whole numbers; W::kStreamedRows, up to how many rows it is faster
+// read as it lies than laid out as reals, by stream(); columns() and depth(); unpack(first, count, memory),
 // PackedColumns of some columns; where it has parts unpack_tiles<Parts>(first, count, TileColumns' memory),
 // and where it is whole unpack_pairs(first, count, WholeColumns' memory).
 #pragma once
@@ -201,6 +202,14 @@ void many_rows_times(const plugin::Call& call, const ManyRows<R, Parts, Whole>& 
       }
     }
 #endif
+    if constexpr (W::kStreamedRows > 0) {
+      if (x.x().rows <= W::kStreamedRows) {
+        return by_rows(kBlockColumns, [&](size_t i, int64_t row, int64_t rows) {
+          weights[i]->stream({x.x()[row], rows, x.x().width, x.x().stride}, block.column,
+                             block.column + block.columns, products(i), kBlockColumns);
+        });
+      }
+    }
     const auto columns = each(
         [&](auto... i) { return std::array{weights[i]->unpack(block.column, block.columns, memory(i))...}; });
     const int64_t width = columns[0].width();

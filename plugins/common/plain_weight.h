@@ -39,6 +39,7 @@ class PlainWeight {
   template <class>
   static constexpr int kParts = std::is_same_v<T, simd::bf16> ? 1 : 0;
   static constexpr bool kWhole = false;
+  static constexpr int64_t kStreamedRows = simd::kLanes == 16 && !std::is_same_v<T, double> ? 48 : 0;
   int64_t depth() const { return depth_; }
   PackedColumns<R> unpack(int64_t first, int64_t count, R* memory) const {
     return {memory, data_ + first * depth_, depth_, count, depth_};
@@ -60,8 +61,13 @@ class PlainWeight {
 
   // to[row * stride + column] for the columns of units [begin, end) and all rows of x.
   void times(const Rows& x, int64_t begin, int64_t end, R* to, int64_t stride) const {
-    few_rows_times(x, data_, depth_, begin * kUnit, std::min(columns_, end * kUnit),
-                   [&](int64_t row, int64_t column, R value) { to[row * stride + column] = value; });
+    const int64_t first = begin * kUnit;
+    stream(x, first, std::min(columns_, end * kUnit), to + first, stride);
+  }
+  // to[row * stride + column - begin] for columns [begin, end).
+  void stream(const Rows& x, int64_t begin, int64_t end, R* to, int64_t stride) const {
+    few_rows_times(x, data_, depth_, begin, end,
+                   [&](int64_t row, int64_t column, R value) { to[row * stride + column - begin] = value; });
   }
 
  private:

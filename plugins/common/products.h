@@ -27,10 +27,10 @@ inline void fetch_stream(const W* at, int64_t ahead = kFetchAhead / int64_t{size
   __builtin_prefetch(at + kSoon);
 }
 
-// Products of M rows of x with N weight rows: out[m][n]. M x N accumulators stay in registers. Meanwhile what
-// lies `ahead` elements further on in each weight row's stream is fetched: the processor's own prefetchers
-// stop at the end of a page.
-template <int M, int N, class R, class W>
+// Products of M rows of x with N weight rows: out[m][n]. M x N accumulators stay in registers. If Fetch, what
+// lies `ahead` elements further on in each weight row's stream is fetched meanwhile: the processor's own
+// prefetchers stop at the end of a page.
+template <bool Fetch, int M, int N, class R, class W>
 inline void dot_tile(const Matrix<R>& x, int64_t row, const W* weight, int64_t weight_stride, int64_t ahead,
                      R (&out)[M][N]) {
   using namespace simd;
@@ -54,7 +54,8 @@ inline void dot_tile(const Matrix<R>& x, int64_t row, const W* weight, int64_t w
   constexpr int kLine = std::max<int>(64 / sizeof(W), kLanes);
   int64_t i = 0;
   for (; i + kLine <= x.width; i += kLine) {
-    for (int n = 0; n < N; ++n) fetch_stream(ws[n] + i, ahead);
+    if constexpr (Fetch)
+      for (int n = 0; n < N; ++n) fetch_stream(ws[n] + i, ahead);
     for (int j = 0; j < kLine; j += kLanes) step(i + j, std::integral_constant<int, kLanes>{});
   }
   for (; i + kLanes <= x.width; i += kLanes) step(i, std::integral_constant<int, kLanes>{});
@@ -78,25 +79,39 @@ inline void fetch_line(const W* first, int64_t length, int64_t count, int64_t i)
   for (int64_t s = 0; s < count; ++s) __builtin_prefetch(first + s * length + i * kLine, 0, 2);
 }
 
-// write(row, column, value) for all rows of x and weight rows [begin, end), in tiles of up to 3 x 4. The
-// weight rows of a tile are a quarter of the range apart: four long streams, which one core reads at 20 GB/s
-// where four neighbouring rows gave 12 (AMD EPYC, 1 of 2 cores).
+// write(row, column, value) for all rows of x and weight rows [begin, end), in tiles of up to 3 x 4, or 6 x 4
+// of floats where there are registers for it. The weight rows of a tile are a quarter of the range apart:
+// four long streams, which one core reads at 20 GB/s where four neighbouring rows gave 12 (AMD EPYC, 1 of 2
+// cores).
 template <class R, class W, class Write>
 void few_rows_times(const Matrix<R>& x, const W* weight, int64_t weight_stride, int64_t begin, int64_t end,
                     const Write& write, int64_t ahead = kFetchAhead / int64_t{sizeof(W)}) {
+  constexpr bool kWide = simd::kLanes == 16 && std::is_same_v<W, float>;
+  constexpr int64_t kMost = kWide ? 6 : 3;
+  using FetchAgain = std::bool_constant<!kWide>;  // for further rows: half of a wide tile's time, else none
   const int64_t quarter = (end - begin) / 4;
-  const auto tile = [&]<int M, int N>(int64_t row, int64_t column, std::integral_constant<int, M>,
-                                      std::integral_constant<int, N>) __attribute__((always_inline)) {
+  const auto tile = [&]<int M, int N, bool Fetch>(
+      std::integral_constant<int, M>, std::integral_constant<int, N>, std::bool_constant<Fetch>, int64_t row,
+      int64_t column) __attribute__((always_inline)) {
     R out[M][N];
-    dot_tile<M, N>(x, row, weight + column * weight_stride, quarter * weight_stride, ahead, out);
+    dot_tile<Fetch, M, N>(x, row, weight + column * weight_stride, quarter * weight_stride, ahead, out);
     for (int m = 0; m < M; ++m)
       for (int n = 0; n < N; ++n) write(row + m, column + n * quarter, out[m][n]);
   };
-  const auto columns = [&]<class N>(int64_t column, N n) __attribute__((always_inline)) {
-    int64_t row = 0;
-    for (; row + 3 <= x.rows; row += 3) tile(row, column, std::integral_constant<int, 3>{}, n);
-    if (x.rows - row == 2) tile(row, column, std::integral_constant<int, 2>{}, n);
-    if (x.rows - row == 1) tile(row, column, std::integral_constant<int, 1>{}, n);
+  const auto rows = [&](int64_t row, int64_t column, auto n, auto fetch) __attribute__((always_inline)) {
+    const int64_t count = std::min(kMost, x.rows - row);
+    if constexpr (kMost == 6) {
+      if (count == 6) tile(std::integral_constant<int, 6>{}, n, fetch, row, column);
+      if (count == 5) tile(std::integral_constant<int, 5>{}, n, fetch, row, column);
+      if (count == 4) tile(std::integral_constant<int, 4>{}, n, fetch, row, column);
+    }
+    if (count == 3) tile(std::integral_constant<int, 3>{}, n, fetch, row, column);
+    if (count == 2) tile(std::integral_constant<int, 2>{}, n, fetch, row, column);
+    if (count == 1) tile(std::integral_constant<int, 1>{}, n, fetch, row, column);
+  };
+  const auto columns = [&](int64_t column, auto n) __attribute__((always_inline)) {
+    rows(0, column, n, std::true_type{});
+    for (int64_t row = kMost; row < x.rows; row += kMost) rows(row, column, n, FetchAgain{});
   };
   for (int64_t column = begin; column < begin + quarter; ++column)
     columns(column, std::integral_constant<int, 4>{});
