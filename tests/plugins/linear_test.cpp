@@ -54,7 +54,7 @@ TEST_P(LinearTest, EveryRowCountAcrossBothWays) {
   for (int64_t rows = 0; rows <= 40; ++rows)
     check(Array(dtype(), {rows, 96}).random(uint32_t(rows)), 50, rows % 2 == 0,
           std::to_string(rows) + " rows");
-  for (int64_t rows : {64, 97, 200, 513})
+  for (int64_t rows : {48, 49, 64, 97, 200, 513})
     for (uint32_t threads : {1, 2, 3})
       check(Array(dtype(), {rows, 65}).random(uint32_t(rows)), 101, true, std::to_string(rows) + " rows",
             threads);
