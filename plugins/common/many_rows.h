@@ -114,8 +114,8 @@ using RowsFor = ManyRows<simd::Real<T>, W::template kParts<T>, W::kWhole>;
 
 // For one thread of many_rows_times, in reals: a block's columns, in whatever form, and their products.
 inline size_t many_rows_scratch(int64_t depth) {
-  const int64_t whole_depth = (depth + whole::kGroup - 1) / whole::kGroup * whole::kGroup;
-  return size_t(padded_columns(kBlockColumns) * whole_depth + kBlockRows * kBlockColumns);
+  const int64_t padded_depth = whole::groups_of(depth) * whole::kGroup;
+  return size_t(padded_columns(kBlockColumns) * padded_depth + kBlockRows * kBlockColumns);
 }
 
 #if defined(GRAFT_TILES)

@@ -42,17 +42,16 @@ class RoundedRows {
                       });
     rounded_ = rounded;
   }
-  static size_t needed(int64_t rows, int64_t depth) { return size_t(rows * groups_of(depth)); }
-  static int64_t groups_of(int64_t depth) { return (depth + whole::kGroup - 1) / whole::kGroup; }
+  static size_t needed(int64_t rows, int64_t depth) { return size_t(rows * whole::groups_of(depth)); }
 
   const Matrix<float>& x() const { return x_; }
   bool are_rounded() const { return rounded_; }
-  const Group* groups(int64_t row) const { return groups_ + row * groups_of(x_.width); }
+  const Group* groups(int64_t row) const { return groups_ + row * whole::groups_of(x_.width); }
 
  private:
   // Whether that could be done.
   bool round(int64_t row) const {
-    Group* to = groups_ + row * groups_of(x_.width);
+    Group* to = groups_ + row * whole::groups_of(x_.width);
     int64_t k = 0;
     for (; k + whole::kGroup <= x_.width; k += whole::kGroup)
       if (!round(x_[row] + k, std::integral_constant<int64_t, whole::kGroup>{}, *to++)) return false;

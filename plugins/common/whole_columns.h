@@ -19,7 +19,7 @@ class WholeColumns {
   // `memory`: room for many_rows_scratch() reals, filled as Int8Weight::unpack_pairs() says.
   template <class W>
   WholeColumns(const W& weight, int64_t first, int64_t count, int16_t* memory)
-      : memory_(memory), columns_(count), groups_(Rows::groups_of(weight.depth())) {
+      : memory_(memory), columns_(count), groups_(whole::groups_of(weight.depth())) {
     weight.unpack_pairs(first, count, memory);
   }
 

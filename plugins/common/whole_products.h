@@ -21,6 +21,9 @@ inline constexpr float kMost = 32639;
 // So many numbers and weights of a column, along the depth, share a scale, and a sum: at most 64 * 127 *
 // kMost.
 inline constexpr int64_t kGroup = 64;
+inline constexpr int64_t groups_of(int64_t depth) {
+  return (depth + kGroup - 1) / kGroup;
+}
 
 #if defined(GRAFT_AVX512)
 

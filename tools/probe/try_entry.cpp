@@ -13,6 +13,7 @@
 #include "graft/contract.h"
 #include "graft/host_platform.h"
 #include "graft/plugin_call.h"
+#include "plugin_host.h"
 #include "report.h"
 
 namespace graft::probe {
@@ -135,7 +136,7 @@ std::vector<graft_value> attributes_of(const graft_contract& contract) {
 }
 
 void run_here(const graft_call*, std::int64_t count, std::int64_t, graft_parallel_body body, void* data) {
-  if (count > 0) body(data, 0, count, 0);
+  host_threads::parallel_for(count, 1, body, data);
 }
 
 const ContractPlan* standard_contract(const graft_entry& entry) {
@@ -191,7 +192,7 @@ class Trial {
     call.device = {GRAFT_DEVICE_CPU, 0};
     call.workspace = bytes ? guarded(bytes, 256) : nullptr;
     call.workspace_size = call.workspace ? bytes : 0;
-    call.thread_count = 1;
+    call.thread_count = host_threads::count();
     call.parallel_for = run_here;
     step("forward", [&] { return entry_.forward(instance_, &call, values.data()); });
   }

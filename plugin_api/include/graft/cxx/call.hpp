@@ -5,6 +5,12 @@
 
 namespace graft::plugin {
 
+// A parallel_for's body as the ABI has it: `data` is the Body.
+template <class Body>
+void run_body(void* data, int64_t begin, int64_t end, uint32_t worker) {
+  (*static_cast<const Body*>(data))(begin, end, worker);
+}
+
 class Call {
  public:
   explicit Call(const graft_call* call) : call_(call) {}
@@ -26,12 +32,7 @@ class Call {
   void parallel_for(int64_t count, int64_t grain, const Body& body) const {
     if (count <= 0) return;
     if (count <= grain || call_->thread_count <= 1) return body(int64_t{0}, count, 0u);
-    call_->parallel_for(
-        call_, count, grain,
-        [](void* data, int64_t begin, int64_t end, uint32_t worker) {
-          (*static_cast<const Body*>(data))(begin, end, worker);
-        },
-        const_cast<Body*>(&body));
+    call_->parallel_for(call_, count, grain, run_body<Body>, const_cast<Body*>(&body));
   }
 
  private:

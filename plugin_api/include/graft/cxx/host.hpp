@@ -2,6 +2,7 @@
 #pragma once
 
 #include "../abi/host.h"
+#include "call.hpp"
 #include "error.hpp"
 
 namespace graft::plugin {
@@ -19,12 +20,7 @@ void parallel_for(int64_t count, int64_t grain, const Body& body) {
   if (count <= 0) return;
   const auto* threads = host_extension<graft_host_parallel_for>(GRAFT_EXT_PARALLEL_FOR);
   if (threads == nullptr || count <= grain) return body(int64_t{0}, count, 0u);
-  threads->parallel_for(
-      host(), count, grain,
-      [](void* data, int64_t begin, int64_t end, uint32_t worker) {
-        (*static_cast<const Body*>(data))(begin, end, worker);
-      },
-      const_cast<Body*>(&body));
+  threads->parallel_for(host(), count, grain, run_body<Body>, const_cast<Body*>(&body));
 }
 
 }  // namespace graft::plugin
