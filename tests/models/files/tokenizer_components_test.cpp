@@ -273,6 +273,12 @@ TEST(BpeModel, TextThatIsNoTokenizerIsCorrupt) {
     EXPECT_TRUE(throws_error(ErrorCode::corrupt, "tokenizer.json", [&] { Tokenizer::from_json(text); }))
         << text;
   }
+  const std::string whole = small_tokenizer().dump();
+  for (const std::string& text :
+       {"\xEF\xBB\xBF" + whole, whole + "x", whole.substr(0, whole.size() - 1), whole + "{}"}) {
+    EXPECT_TRUE(throws_error(ErrorCode::corrupt, "tokenizer.json", [&] { Tokenizer::from_json(text); }))
+        << text.substr(0, 10);
+  }
 }
 
 }  // namespace

@@ -1,5 +1,6 @@
 #include "graft/tokenizer.h"
 
+#include <map>
 #include <thread>
 
 #include "graft/stream_decoder.h"
@@ -75,6 +76,31 @@ TEST(Tokenizer, ListsOfThoseNamesElsewhereAreNotTheModels) {
   file["model"]["deeper"] = {{"vocab", {{"zz", 7}}}, {"merges", {"q q"}}};
   EXPECT_EQ(make(file).encode("hello"), make(small_tokenizer()).encode("hello"));
   EXPECT_FALSE(make(file).id_of("zz"));
+}
+
+TEST(Tokenizer, EscapedTextIsWhatItStandsFor) {
+  auto file = small_tokenizer();
+  file["added_tokens"] = {added_token(266, "<\u00e9\n\U0001F600>")};
+  file["model"]["vocab"]["\"\\"] = 265;
+  file["model"]["merges"].push_back("\" \\");
+  const std::string escaped = file.dump(-1, ' ', true), text = "\"\\ <\u00e9\n\U0001F600> hello";
+  ASSERT_NE(escaped.find("\\ud83d"), std::string::npos);
+  EXPECT_EQ(Tokenizer::from_json(escaped).encode(text), make(file).encode(text));
+  EXPECT_EQ(make(file).encode(text), (Ids{265, 32, 266, 260}));
+}
+
+TEST(Tokenizer, TheOrderOfAVocabularyDoesNotMatter) {
+  const json file = small_tokenizer();  // by name
+  std::map<int, std::string> names;
+  for (const auto& [name, id] : file["model"]["vocab"].items()) names[id] = name;
+  nlohmann::ordered_json by_id(file), backwards(file);
+  for (auto* each : {&by_id, &backwards}) (*each)["model"]["vocab"] = nlohmann::ordered_json::object();
+  for (auto at = names.begin(); at != names.end(); ++at) by_id["model"]["vocab"][at->second] = at->first;
+  for (auto at = names.rbegin(); at != names.rend(); ++at)
+    backwards["model"]["vocab"][at->second] = at->first;
+  const std::string text = "hello abc helllo";
+  EXPECT_EQ(Tokenizer::from_json(by_id.dump()).encode(text), make(file).encode(text));
+  EXPECT_EQ(Tokenizer::from_json(backwards.dump()).encode(text), make(file).encode(text));
 }
 
 TEST(Tokenizer, AVocabularyWithAnythingButIdsIsRefusedByTheToken) {

@@ -12,12 +12,12 @@ constexpr Id no_id = -1;
 using Pair = std::pair<std::string_view, std::string_view>;
 
 // Left and right token of one merge, written as "a b".
-Pair parse_merge(const Fields& json, const std::string& text) {
+Pair parse_merge(const Fields& json, std::string_view text) {
   const std::size_t space = text.find(' ');
   if (space == std::string::npos || text.find(' ', space + 1) != std::string::npos) {
     json.fail("merges", "holds something that is not a pair of tokens: " + Json(text).dump().substr(0, 80));
   }
-  return {std::string_view(text).substr(0, space), std::string_view(text).substr(space + 1)};
+  return {text.substr(0, space), text.substr(space + 1)};
 }
 
 // The same, or written as ["a", "b"].
@@ -25,7 +25,7 @@ Pair parse_merge(const Fields& json, const Json& merge) {
   if (merge.is_array() && merge.size() == 2 && merge[0].is_string() && merge[1].is_string()) {
     return {merge[0].get_ref<const std::string&>(), merge[1].get_ref<const std::string&>()};
   }
-  if (merge.is_string()) return parse_merge(json, merge.get_ref<const std::string&>());
+  if (merge.is_string()) return parse_merge(json, std::string_view(merge.get_ref<const std::string&>()));
   json.fail("merges", "holds something that is not a pair of tokens: " + merge.dump().substr(0, 80));
 }
 
@@ -68,19 +68,27 @@ void Bpe::read_merges(const Fields& json, const ModelFile& file) {
   std::vector<MergeTable::Merge> merges;
   const Json& unusual = json.array("merges");
   merges.reserve(file.merges.size() + unusual.size());
-  std::string both;  // keeps its memory
+  // Merges mostly make the vocabulary's tokens one after another: the next one needs no search.
+  auto made_of = [this, next = std::size_t{0}, both = std::string()](std::string_view left,
+                                                                     std::string_view right) mutable {
+    const std::string_view likely = next < vocabulary_.size() ? vocabulary_.name(next) : "";
+    const bool found =
+        likely.size() == left.size() + right.size() && likely.starts_with(left) && likely.ends_with(right);
+    const auto place = found ? std::optional(next) : vocabulary_.find(both.assign(left).append(right));
+    if (place) next = *place + 1;
+    return place ? std::optional(vocabulary_.id(*place)) : std::nullopt;
+  };
   const auto add = [&](const Pair& merge) {
     const auto [left, right] = merge;
-    both.assign(left).append(right);
-    const auto left_id = id_of(left), right_id = id_of(right), result = id_of(both);
+    const auto left_id = id_of(left), right_id = id_of(right), result = made_of(left, right);
     if (!left_id || !right_id || !result) {
       json.fail("merges", "merges \"" + std::string(left) + "\" and \"" + std::string(right) +
                               "\", which are not all in the vocabulary");
     }
     merges.push_back({*left_id, *right_id, static_cast<std::int32_t>(merges.size()), *result});
   };
-  for (const std::string& merge : file.merges) {
-    if (!merge.starts_with("#version")) add(parse_merge(json, merge));
+  for (std::size_t i = 0; i < file.merges.size(); ++i) {
+    if (!file.merges[i].starts_with("#version")) add(parse_merge(json, file.merges[i]));
   }
   for (const Json& merge : unusual) {
     if (!merge.is_string() || !merge.get_ref<const std::string&>().starts_with("#version"))

@@ -39,8 +39,8 @@ const std::string& character_of_byte(std::uint8_t byte) {
 
 std::string bytes_of_token(std::string_view token) {
   const auto& bytes = alphabet().bytes;
-  std::string result;
-  result.reserve(token.size());
+  std::string result(token.size(), '\0');
+  std::size_t size = 0;
   for (std::size_t at = 0; at < token.size(); ++at) {
     const auto first = static_cast<std::uint8_t>(token[at]);
     std::size_t c = first;
@@ -51,8 +51,9 @@ std::string bytes_of_token(std::string_view token) {
       c = (first & 0x1Fu) << 6 | (second & 0x3Fu);
     }
     if (bytes[c] < 0) return std::string(token);
-    result += static_cast<char>(bytes[c]);
+    result[size++] = static_cast<char>(bytes[c]);
   }
+  result.resize(size);
   return result;
 }
 

@@ -5,10 +5,10 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 #include "json_text.h"
+#include "tokenizer/string_list.h"
 
 namespace graft::detail {
 
@@ -17,13 +17,20 @@ using Id = std::int32_t;
 inline constexpr std::int64_t highest_id =
     16'000'000;  // far above any vocabulary; an array of this size is still small
 
+/// Tokens in a file's order: names[i] has ids[i].
+struct TokenList {
+  StringList names;
+  std::vector<Id> ids;
+
+  void clear() { *this = {}; }
+};
+
 /// What stands in lists here is not in `json`; what is unusual (an id out of range, merges as pairs) is in
 /// `json` alone.
 struct ModelFile {
   Json json;
-  std::vector<std::pair<std::string, Id>>
-      vocabulary;                   // model.vocab in the file's order; of two with one name the later counts
-  std::vector<std::string> merges;  // model.merges, if all of them are strings
+  TokenList vocabulary;  // model.vocab; of two with one name the later counts
+  StringList merges;     // model.merges, if all of them are strings
 };
 
 /// Errors: parse_object's.

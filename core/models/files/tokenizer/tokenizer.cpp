@@ -59,23 +59,24 @@ Tokenizer::Parts::Parts(const detail::ModelFile& file, const Fields& json, const
 
 void Tokenizer::Parts::index_tokens() {
   const detail::Vocabulary& vocabulary = bpe.vocabulary();
-  std::vector<std::string> by_id;
+  std::vector<std::string_view> by_id;
   by_id.reserve(vocabulary.size() + added.all().size());
-  const auto token_at = [&](std::int32_t id) -> std::string& {
+  const auto token_at = [&](std::int32_t id) -> std::string_view& {
     const auto index = static_cast<std::size_t>(id);
     if (by_id.size() <= index) by_id.resize(index + 1);
     return by_id[index];
   };
-  for (std::size_t i = 0; i < vocabulary.size(); ++i)
-    token_at(vocabulary.id(i)) = detail::bytes_of_token(vocabulary.name(i));
+  for (std::size_t i = 0; i < vocabulary.size(); ++i) token_at(vocabulary.id(i)) = vocabulary.name(i);
+  std::vector<std::string> normal;
+  normal.reserve(added.all().size());
   for (const auto& [content, token] : added.all()) {
     // As the reference implementation does: a token that is found in normalised text decodes to it.
-    token_at(token.id) = detail::bytes_of_token(token.normalized ? normalizer(content) : content);
+    token_at(token.id) = token.normalized ? normal.emplace_back(normalizer(content)) : content;
   }
   specials.resize(by_id.size());
   for (const auto& [content, token] : added.all()) specials[static_cast<std::size_t>(token.id)] = token.special;
   bytes.reserve(by_id.size());
-  for (const std::string& token : by_id) bytes.push_back(token);
+  for (const std::string_view token : by_id) bytes.push_back(detail::bytes_of_token(token));
   bytes.shrink_to_fit();
 }
 

@@ -18,11 +18,12 @@ namespace graft::detail {
 class Vocabulary {
  public:
   /// Of two tokens of one name the later counts.
-  explicit Vocabulary(const std::vector<std::pair<std::string, Id>>& tokens = {})
-      : slots_(slots_for(tokens.size()), empty) {
-    names_.reserve(tokens.size());
-    ids_.reserve(tokens.size());
-    for (const auto& [name, id] : tokens) {
+  explicit Vocabulary(const TokenList& tokens = {}) : slots_(slots_for(tokens.ids.size()), empty) {
+    names_.reserve(tokens.ids.size());
+    ids_.reserve(tokens.ids.size());
+    for (std::size_t i = 0; i < tokens.ids.size(); ++i) {
+      const std::string_view name = tokens.names[i];
+      const Id id = tokens.ids[i];
       std::int32_t& slot = slots_[slot_of(name)];
       if (slot == empty) {
         slot = static_cast<std::int32_t>(ids_.size());
@@ -39,9 +40,14 @@ class Vocabulary {
   std::string_view name(std::size_t i) const { return names_[i]; }
   Id id(std::size_t i) const { return ids_[i]; }
 
-  std::optional<Id> id_of(std::string_view name) const {
+  /// Its place among the names.
+  std::optional<std::size_t> find(std::string_view name) const {
     const std::int32_t slot = slots_[slot_of(name)];
-    return slot == empty ? std::nullopt : std::optional(ids_[static_cast<std::size_t>(slot)]);
+    return slot == empty ? std::nullopt : std::optional(static_cast<std::size_t>(slot));
+  }
+  std::optional<Id> id_of(std::string_view name) const {
+    const auto place = find(name);
+    return place ? std::optional(id(*place)) : std::nullopt;
   }
 
  private:
