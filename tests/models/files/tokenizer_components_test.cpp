@@ -281,5 +281,18 @@ TEST(BpeModel, TextThatIsNoTokenizerIsCorrupt) {
   }
 }
 
+TEST(BpeModel, AFieldMayBeNestedAsDeepAsOtherJson) {
+  const std::string file = small_tokenizer().dump();
+  const auto with_nested = [&](std::size_t depth) {
+    return "{\"x\":" + std::string(depth, '[') + std::string(depth, ']') + "," + file.substr(1);
+  };
+  EXPECT_NO_THROW(Tokenizer::from_json(with_nested(63)));  // and the object around it: 64
+  for (const std::size_t depth : {64, 100'000}) {
+    EXPECT_TRUE(throws_error(ErrorCode::corrupt, "nested deeper", [&] {
+      Tokenizer::from_json(with_nested(depth));
+    })) << depth;
+  }
+}
+
 }  // namespace
 }  // namespace graft

@@ -37,7 +37,7 @@ class Reader {
   bool on_int64(std::int64_t v, std::string_view, error_code&) {
     if (v < 0) return value(v);
     if (!in(Place::vocabulary) || v > highest_id)
-      return value(static_cast<std::uint64_t>(v));  // its sign is by nlohmann's type
+      return value(static_cast<std::uint64_t>(v));  // as nlohmann's parser has numbers without a sign
     file_.vocabulary.names.push_back(key_);
     file_.vocabulary.ids.push_back(static_cast<Id>(v));
     return true;
@@ -56,7 +56,7 @@ class Reader {
     if (open_.size() == 1) in_model_ = key_ == "model";
     // Of keys that stand twice the last counts.
     const bool model = in_model_ && open_.size() == 1, field = in_model_ && open_.size() == 2;
-    if (model || (field && key_ == "vocab")) file_.vocabulary.clear();
+    if (model || (field && key_ == "vocab")) file_.vocabulary = {};
     if (model || (field && key_ == "merges")) file_.merges = {};
     return true;
   }

@@ -21,8 +21,6 @@ inline constexpr std::int64_t highest_id =
 struct TokenList {
   StringList names;
   std::vector<Id> ids;
-
-  void clear() { *this = {}; }
 };
 
 /// What stands in lists here is not in `json`; what is unusual (an id out of range, merges as pairs) is in
