@@ -29,7 +29,6 @@ class PlainWeight {
 
   int64_t columns() const { return columns_; }
   int64_t units() const { return (columns_ + kUnit - 1) / kUnit; }
-  int64_t unit_bytes() const { return kUnit * depth_ * int64_t{sizeof(T)}; }
 
   static size_t row_memory(int64_t, int64_t) { return 0; }
   static Rows rows(const Matrix<R>& x, RowMemory*) { return x; }

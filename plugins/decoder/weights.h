@@ -21,7 +21,6 @@ class PackedWeight {
 
   int64_t columns() const { return weight_->columns(); }
   int64_t units() const { return weight_->tiles(); }
-  int64_t unit_bytes() const { return kUnit * weight_->depth(); }
 
   // For many rows.
   const Int8Weight& many_rows() const { return *weight_; }
