@@ -156,12 +156,13 @@ template <int M, int S>
 }
 
 // How many tiles a product of so many rows reads at once, far from one another: as many as it takes for 8
-// accumulators, which hide the latency of fma. Products of whole numbers need fewer, and in AVX-512's wide
-// tiles one stream is read faster than four: 8 bits decoded 1.05 to 1.1 times as fast (AMD EPYC, Zen 4),
-// while in AVX2's, on the same processor, 0.9 times.
-inline constexpr int64_t kMostStreams = 4, kWholeStreams = simd::kLanes == 16 ? 1 : kMostStreams;
+// accumulators, which hide the latency of fma. Whole numbers in AVX-512's wide tiles need fewer, and AMD's
+// processors read one stream of those faster: 8 bits decoded 1.07 to 1.1 times as fast (EPYC, Zen 4). An
+// Intel Xeon (Sapphire Rapids) multiplied 0.89 to 0.98 times as fast so, and AVX2's tiles on that EPYC 0.9
+// times.
+inline constexpr int64_t kMostStreams = 4;
 inline int64_t int8_streams(int64_t rows) {
-  return std::max<int64_t>(1, (whole::available() ? kWholeStreams : kMostStreams) / rows);
+  return std::max<int64_t>(1, (whole::prefers_one_stream() ? 1 : kMostStreams) / rows);
 }
 
 // write(row, column, count, products) for rows [row, row + M) of x and the columns of tiles [begin, end): of
@@ -172,14 +173,13 @@ inline void int8_rows(const Int8Rows& x, int64_t row, const Int8Weight& weight, 
   const auto tiles = [&]<int S>(int64_t first, int64_t apart, std::integral_constant<int, S>)
       __attribute__((always_inline)) {
     float out[S][M][kTileColumns];
-    if (!whole::available()) int8_tiles<M, S>(x.x(), row, weight, first, apart, out);
+    if (!whole::available())
+      int8_tiles<M, S>(x.x(), row, weight, first, apart, out);
+    else if (!x.are_rounded())
+      unpacked_tiles<M, S>(x.x(), row, weight, first, apart, out);
 #if defined(GRAFT_WHOLE_PRODUCTS)
-    else if constexpr (S <= kWholeStreams) {
-      if (x.are_rounded())
-        whole_tiles<M, S>(x, row, weight, first, apart, out);
-      else
-        unpacked_tiles<M, S>(x.x(), row, weight, first, apart, out);
-    }
+    else
+      whole_tiles<M, S>(x, row, weight, first, apart, out);
 #endif
     for (int s = 0; s < S; ++s) {
       const int64_t column = (first + s * apart) * kTileColumns;

@@ -38,6 +38,15 @@ static inline bool available() {
   return has;
 }
 
+// See common/int8_few_rows.h.
+static inline bool prefers_one_stream() {
+  static const bool does = [] {
+    unsigned a = 0, b = 0, c = 0, d = 0;
+    return available() && __get_cpuid(0, &a, &b, &c, &d) != 0 && b == signature_AMD_ebx;
+  }();
+  return does;
+}
+
 // Of a group, each high * 256 + low.
 struct Numbers {
   int8_t high[kGroup], low[kGroup];
@@ -138,6 +147,9 @@ inline constexpr uint8_t kFlipped = 0;
 static inline bool available() {
   return true;
 }
+static inline bool prefers_one_stream() {
+  return false;
+}
 
 struct Numbers {
   int16_t values[kGroup];
@@ -196,6 +208,9 @@ inline void store_pairs(Weights weights, int16_t* to, int64_t) {
 inline constexpr int kTogether = 1;
 inline constexpr uint8_t kFlipped = 0;
 static inline bool available() {
+  return false;
+}
+static inline bool prefers_one_stream() {
   return false;
 }
 struct Numbers {};
