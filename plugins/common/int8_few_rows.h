@@ -158,8 +158,8 @@ template <int M, int S>
 // How many tiles a product of so many rows reads at once, far from one another: as many as it takes for 8
 // accumulators, which hide the latency of fma. Whole numbers in AVX-512's wide tiles need fewer, and AMD's
 // processors read one stream of those faster: 8 bits decoded 1.07 to 1.1 times as fast (EPYC, Zen 4). An
-// Intel Xeon (Sapphire Rapids) multiplied 0.89 to 0.98 times as fast so, and AVX2's tiles on that EPYC 0.9
-// times.
+// Intel Xeon (Sapphire Rapids) multiplied mostly 0.89 to 0.98 times as fast so, and AVX2's tiles on that EPYC
+// 0.9 times.
 inline constexpr int64_t kMostStreams = 4;
 inline int64_t int8_streams(int64_t rows) {
   return std::max<int64_t>(1, (whole::prefers_one_stream() ? 1 : kMostStreams) / rows);
