@@ -145,9 +145,8 @@ class LayerStep {
     weight.fetch(units.begin, units.end, i);
   }
 
-  // One for each thread, as long as another's. Cut into four, so that others could help a thread that is
-  // late, each begins its streams more often: 8 bits decoded 3 to 7 % slower, and not faster while something
-  // else ran on one of two cores.
+  // One for each thread, as long as another's. With each cut into four, so that others could help a thread
+  // that is late, 8 bits decoded 3 to 7 % slower, and no faster while something else ran on one of two cores.
   static int64_t tasks_of(int64_t units, uint32_t threads) {
     return std::clamp<int64_t>(units, 1, int64_t{threads});
   }
